@@ -19,12 +19,14 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	banktypes "github.com/cosmos/cosmos-sdk/x/bank/types"
 
+	collateralv1 "github.com/assaynet/assay/api/collateral/v1"
 	courtv1 "github.com/assaynet/assay/api/court/v1"
 	creditv1 "github.com/assaynet/assay/api/credit/v1"
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/chain/app"
 	"github.com/assaynet/assay/chain/genesis"
+	"github.com/assaynet/assay/chain/x/collateral"
 	"github.com/assaynet/assay/chain/x/court"
 	"github.com/assaynet/assay/chain/x/credit"
 	"github.com/assaynet/assay/chain/x/registry"
@@ -322,6 +324,10 @@ func ours() map[string]tunable {
 		registry.Name: tune(registry.DefaultParams(), registry.ValidateParams,
 			func(p registryv1.Params) sdk.Msg {
 				return &registryv1.MsgUpdateParams{Authority: app.Authority(), Params: p}
+			}),
+		collateral.Name: tune(collateral.DefaultParams(), collateral.ValidateParams,
+			func(p collateralv1.Params) sdk.Msg {
+				return &collateralv1.MsgUpdateParams{Authority: app.Authority(), Params: p}
 			}),
 		credit.Name: tune(credit.DefaultParams(), credit.ValidateParams,
 			func(p creditv1.Params) sdk.Msg {

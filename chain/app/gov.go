@@ -18,10 +18,12 @@ import (
 	govv1 "github.com/cosmos/cosmos-sdk/x/gov/types/v1"
 	upgradetypes "github.com/cosmos/cosmos-sdk/x/upgrade/types"
 
+	collateralv1 "github.com/assaynet/assay/api/collateral/v1"
 	courtv1 "github.com/assaynet/assay/api/court/v1"
 	creditv1 "github.com/assaynet/assay/api/credit/v1"
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/chain/x/collateral"
 	"github.com/assaynet/assay/chain/x/court"
 	"github.com/assaynet/assay/chain/x/credit"
 	"github.com/assaynet/assay/chain/x/registry"
@@ -61,6 +63,10 @@ func (app *App) permissions() []permission {
 			func(_ standing, m *registryv1.MsgUpdateParams) error {
 				return registry.ValidateParams(m.Params)
 			}),
+		permit(&collateralv1.MsgUpdateParams{},
+			func(_ standing, m *collateralv1.MsgUpdateParams) error {
+				return collateral.ValidateParams(m.Params)
+			}),
 		permit(&creditv1.MsgUpdateParams{}, func(_ standing,
 			m *creditv1.MsgUpdateParams) error {
 			return credit.ValidateParams(m.Params)
@@ -69,6 +75,8 @@ func (app *App) permissions() []permission {
 			m *courtv1.MsgUpdateParams) error {
 			return court.ValidateParams(m.Params)
 		}),
+		permit(&courtv1.MsgReleaseHeld{},
+			func(standing, *courtv1.MsgReleaseHeld) error { return nil }),
 		permit(&sprintv1.MsgUpdateParams{}, func(_ standing,
 			m *sprintv1.MsgUpdateParams) error {
 			return sprint.ValidateParams(m.Params)
@@ -132,7 +140,8 @@ func (r rules) check(ctx context.Context, msg sdk.Msg) error {
 		return nil
 	}
 	return ErrProposal.Wrapf("%s is not among the messages that governance may execute: "+
-		"parameters of the modules, an upgrade, or the end of an upgrade's plan", url)
+		"parameters of the modules, the release of what the court holds, an upgrade, or the end "+
+		"of an upgrade's plan", url)
 }
 
 func (r rules) standing(ctx context.Context) (standing, error) {

@@ -26,6 +26,7 @@ import (
 	govv1beta1 "github.com/cosmos/cosmos-sdk/x/gov/types/v1beta1"
 	upgradetypes "github.com/cosmos/cosmos-sdk/x/upgrade/types"
 
+	courtv1 "github.com/assaynet/assay/api/court/v1"
 	creditv1 "github.com/assaynet/assay/api/credit/v1"
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
@@ -366,8 +367,8 @@ func leaves(of reflect.Type, prefix string) (names []string) {
 	return names
 }
 
-// A message that governance gets to execute is one of a module's parameters or an
-// upgrade, of every module that has any.
+// A message that governance gets to execute is one of a module's parameters, of every
+// module that has any, an upgrade, or the release of what the court holds.
 func TestGovernanceKnowsEveryModulesParameters(t *testing.T) {
 	a := open(t, t.TempDir())
 	var updates []string
@@ -378,7 +379,8 @@ func TestGovernanceKnowsEveryModulesParameters(t *testing.T) {
 		}
 	}
 	want := append(updates, sdk.MsgTypeURL(&upgradetypes.MsgSoftwareUpgrade{}),
-		sdk.MsgTypeURL(&upgradetypes.MsgCancelUpgrade{}))
+		sdk.MsgTypeURL(&upgradetypes.MsgCancelUpgrade{}),
+		sdk.MsgTypeURL(&courtv1.MsgReleaseHeld{}))
 	got := app.Permitted()
 	slices.Sort(want)
 	slices.Sort(got)

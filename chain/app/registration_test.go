@@ -189,6 +189,7 @@ func TestANewChainFromAnExport(t *testing.T) {
 	d.must(d.sign(carol, paid, register))
 	d.must(d.sign(bob, paid, &collateralv1.MsgDeposit{Address: bob.Address,
 		Amount: genesis.CPC(7)}))
+	d.locks(bob)
 	proposed := d.balance(alice.Address)
 	proposal, err := govv1.NewMsgSubmitProposal([]sdk.Msg{
 		&registryv1.MsgUpdateParams{Authority: app.Authority(), Params: d.registryParams()}},
@@ -259,9 +260,7 @@ func TestANewChainFromAnExport(t *testing.T) {
 		collateral.Registration); err != nil || !locked.Equal(genesis.CPC(1)) {
 		t.Errorf("carol's registration holds %s, %v", locked, err)
 	}
-	if free, err := v.Collateral.Free(ctx, bob.Address); err != nil || !free.Equal(genesis.CPC(7)) {
-		t.Errorf("bob's deposit has %s free, %v", free, err)
-	}
+	v.locked(t, bob.Address)
 	was, err := alice.App.Registry.Get(alice.ctx(t), carol.Address)
 	if err != nil {
 		t.Fatal(err)
@@ -286,6 +285,33 @@ func TestANewChainFromAnExport(t *testing.T) {
 	if !strings.Contains(string(state[authz.ModuleName]), carol.Hot) &&
 		!strings.Contains(string(state[authz.ModuleName]), alice.Hot) {
 		t.Error("the grants of hot keys did not come along")
+	}
+}
+
+// locks has somebody who deposited 7 CPC lock 4 for weight and withdraw 2 of them in two blocks.
+func (d *driver) locks(who *validator) {
+	d.t.Helper()
+	d.must(d.sign(who, paid, &collateralv1.MsgLock{Address: who.Address, Amount: genesis.CPC(4)}))
+	for range 2 {
+		d.must(d.sign(who, paid, &collateralv1.MsgUnlock{Address: who.Address,
+			Amount: genesis.CPC(1)}))
+	}
+}
+
+// locked checks what comes along of that: what is free, what covers weight, and what is on its way
+// out as one withdrawal that begins again.
+func (v *validator) locked(t *testing.T, who string) {
+	t.Helper()
+	a, err := v.Collateral.Account(v.ctx(t), who)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := collateralv1.Account{Address: who, Deposit: genesis.CPC(5), Held: math.ZeroInt(),
+		Locks: []collateralv1.Lock{{Purpose: collateral.Weight, Amount: genesis.CPC(2)}},
+		Withdrawals: []collateralv1.Withdrawal{{Amount: genesis.CPC(2),
+			Time: a.Withdrawals[0].Time}}}
+	if diff := cmp.Diff(want, a); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	sdkmath "cosmossdk.io/math"
 
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/chain/x/collateral"
 	"github.com/assaynet/assay/chain/x/court"
 	"github.com/assaynet/assay/chain/x/credit"
 	"github.com/assaynet/assay/chain/x/registry"
@@ -80,7 +81,7 @@ func assign(f reflect.Value, n *big.Int) bool {
 }
 
 // The tables of parameters are those of the code: names, what networks begin with, and bounds.
-// Holds spec S-30, J-9, P-14, E-11, R-14.
+// Holds spec S-30, J-9, P-14, E-11, K-7, R-14.
 func TestTheTablesOfParametersAreTheCodes(t *testing.T) {
 	held(t, "S-30 of sprint.md", specTable(t, "sprint.md", "S-30"), sprint.DefaultParams,
 		sprint.LocalnetParams, sprint.ValidateParams)
@@ -90,6 +91,8 @@ func TestTheTablesOfParametersAreTheCodes(t *testing.T) {
 	maps.Copy(rails, specTable(t, "money.md", "E-11"))
 	held(t, "P-14 of power.md or E-11 of money.md", rails, credit.DefaultParams,
 		credit.LocalnetParams, credit.ValidateParams)
+	held(t, "K-7 of collateral.md", specTable(t, "collateral.md", "K-7"), collateral.DefaultParams,
+		collateral.LocalnetParams, collateral.ValidateParams)
 	held(t, "R-14 of registry.md", specTable(t, "registry.md", "R-14"), registry.DefaultParams,
 		registry.LocalnetParams, registry.ValidateParams)
 }

@@ -100,7 +100,7 @@ func (app *App) addKeepers(logger log.Logger, engine court.Engine,
 	// Registry, credit and beacon know of each other's state; each takes only
 	// what it needs, and what comes later is asked for at run time.
 	if app.Collateral, err = collateral.NewKeeper(cdc, store(collateral.Name), Addresses(),
-		app.accounts, app.bank, Denom); err != nil {
+		authority, app.accounts, app.bank, Denom); err != nil {
 		return err
 	}
 	if app.Registry, err = registry.NewKeeper(cdc, store(registry.Name), Addresses(), authority,
@@ -110,6 +110,7 @@ func (app *App) addKeepers(logger log.Logger, engine court.Engine,
 	app.Credit = credit.NewKeeper(cdc, store(credit.Name), authority, app.Registry)
 	app.Credit.SetCoins(credit.Coins{Bank: app.bank, Addresses: Addresses(), Denom: Denom,
 		Collateral: app.deposits})
+	app.Credit.SetCollateral(app.Collateral)
 	if app.Beacon, err = beacon.NewKeeper(cdc, store(beacon.Name), Addresses(), app.Credit,
 		app.Registry); err != nil {
 		return err
@@ -121,6 +122,7 @@ func (app *App) addKeepers(logger log.Logger, engine court.Engine,
 	app.Sprint = sprint.NewKeeper(cdc, store(sprint.Name), authority, app.Beacon, app.Registry,
 		app.Credit, app.Court, app.Collateral)
 	app.Court.SetCase(app.Sprint)
+	app.Court.SetPay(app.Credit)
 
 	rules := rules{app, app.MsgServiceRouter()}
 	app.gov = govkeeper.NewKeeper(cdc, store(govtypes.StoreKey), app.accounts, app.bank, nil, rules,
@@ -133,14 +135,11 @@ func (app *App) addKeepers(logger log.Logger, engine court.Engine,
 func (app *App) deposits(ctx context.Context) (balance, records math.Int, err error) {
 	balance, records = app.bank.GetBalance(ctx, authtypes.NewModuleAddress(collateral.Name),
 		Denom).Amount, math.ZeroInt()
-	g, err := app.Collateral.ExportGenesis(ctx)
+	sum, err := app.Collateral.Sums(ctx)
 	if err != nil {
 		return balance, records, err
 	}
-	for _, a := range g.Accounts {
-		records = records.Add(a.Deposit)
-	}
-	return balance, records, nil
+	return balance, sum.Deposits.Add(sum.Withdrawals).Add(sum.Held), nil
 }
 
 // network is what the registry asks modules that are built after it.
@@ -176,9 +175,10 @@ func (app *App) addModules() error {
 	app.modules.SetOrderPreBlockers(upgradetypes.ModuleName, authtypes.ModuleName)
 	app.modules.SetOrderBeginBlockers(court.Name, authz.ModuleName)
 	// bank first, as the SDK asks for; the court before the Sprint, which asks whether it is done;
-	// credit last, when all that changes powers has happened.
+	// collateral after all that slashes, so that nothing is paid that the block takes; credit last,
+	// when all that changes powers has happened.
 	app.modules.SetOrderEndBlockers(banktypes.ModuleName, govtypes.ModuleName, feegrant.ModuleName,
-		court.Name, sprint.Name, credit.Name)
+		court.Name, sprint.Name, collateral.Name, credit.Name)
 	// Accounts before coins, coins before deposits, deposits before the participants
 	// they are locked for, participants before the powers they get.
 	app.modules.SetOrderInitGenesis(authtypes.ModuleName, banktypes.ModuleName, authz.ModuleName,

@@ -90,7 +90,8 @@ var (
 	// fractions are fields that count in 2^64ths.
 	fractions = []string{"p", "bound"}
 	// money are fields of our modules that are amounts in the base unit without its name.
-	money = []string{"deposit", "registration_deposit", "free", "bond", "claim_bond"}
+	money = []string{"deposit", "registration_deposit", "free", "bond", "claim_bond",
+		"collateral_per_unit", "held"}
 	// thousandths are fields of ours that count in 10^15 of it.
 	thousandths = []string{"locked", "newcomers_locked"}
 )

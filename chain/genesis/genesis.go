@@ -36,6 +36,7 @@ import (
 	govv1 "github.com/cosmos/cosmos-sdk/x/gov/types/v1"
 
 	beaconv1 "github.com/assaynet/assay/api/beacon/v1"
+	collateralv1 "github.com/assaynet/assay/api/collateral/v1"
 	courtv1 "github.com/assaynet/assay/api/court/v1"
 	creditv1 "github.com/assaynet/assay/api/credit/v1"
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
@@ -43,6 +44,7 @@ import (
 	"github.com/assaynet/assay/chain/app"
 	"github.com/assaynet/assay/chain/home"
 	"github.com/assaynet/assay/chain/x/beacon"
+	"github.com/assaynet/assay/chain/x/collateral"
 	"github.com/assaynet/assay/chain/x/court"
 	"github.com/assaynet/assay/chain/x/credit"
 	"github.com/assaynet/assay/chain/x/registry"
@@ -71,8 +73,9 @@ type Preset struct {
 	// UpgradeNotice is how many blocks ahead an upgrade is decided at least.
 	UpgradeNotice int64
 	// Stipend is what each operator's account holds at first, in CPC.
-	Stipend  int64
-	Registry registryv1.Params
+	Stipend    int64
+	Registry   registryv1.Params
+	Collateral collateralv1.Params
 }
 
 // Presets by name.
@@ -80,10 +83,12 @@ func Presets() map[string]Preset {
 	return map[string]Preset{
 		"main": {Sprint: sprint.DefaultParams(), Registry: registry.DefaultParams(),
 			Credit: credit.DefaultParams(), Court: court.DefaultParams(),
-			Voting: 48 * time.Hour, Deposit: 1_000, UpgradeNotice: 1_000, Stipend: 100},
+			Collateral: collateral.DefaultParams(),
+			Voting:     48 * time.Hour, Deposit: 1_000, UpgradeNotice: 1_000, Stipend: 100},
 		"localnet": {Sprint: sprint.LocalnetParams(), Registry: registry.LocalnetParams(),
 			Credit: credit.LocalnetParams(), Court: court.LocalnetParams(),
-			Voting: time.Minute, Deposit: 10, UpgradeNotice: 20, Stipend: 1_000},
+			Collateral: collateral.LocalnetParams(),
+			Voting:     time.Minute, Deposit: 10, UpgradeNotice: 20, Stipend: 1_000},
 	}
 }
 
@@ -124,6 +129,9 @@ func Build(o Options) (*genutiltypes.AppGenesis, error) {
 		{feegrant.ModuleName, func() (proto.Message, error) { return allowances(participants) }},
 		{govtypes.ModuleName, func() (proto.Message, error) { return o.gov(), nil }},
 		{beacon.Name, func() (proto.Message, error) { return o.beacon(participants) }},
+		{collateral.Name, func() (proto.Message, error) {
+			return &collateralv1.GenesisState{Params: o.Preset.Collateral}, nil
+		}},
 		{registry.Name, func() (proto.Message, error) {
 			gs := &registryv1.GenesisState{Params: o.Preset.Registry}
 			for _, p := range participants {

@@ -90,10 +90,10 @@ func FromExport(r Restart) (*genutiltypes.AppGenesis, error) {
 		{govtypes.ModuleName, is(&govv1.GenesisState{StartingProposalId: old.gov.StartingProposalId,
 			Params: old.gov.Params, Constitution: old.gov.Constitution})},
 		{beacon.Name, func() (proto.Message, error) { return old.origin(r.Chain) }},
-		{collateral.Name, is(old.deposits())},
+		{collateral.Name, is(old.deposits(r.Time))},
 		{registry.Name, is(old.registrations())},
 		{credit.Name, is(old.weights())},
-		{court.Name, is(&courtv1.GenesisState{Params: old.court.Params})},
+		{court.Name, is(old.penalties())},
 		{sprint.Name, is(&sprintv1.GenesisState{Params: old.sprint.Params,
 			NextParams: old.sprint.NextParams})},
 	}
@@ -205,14 +205,43 @@ func (e *export) allowances(at time.Time) (*feegrant.GenesisState, error) {
 	return gs, nil
 }
 
-// deposits keep what holds a registration. A place in a lottery and a claim are of
-// an epoch that the new chain does not have.
-func (e *export) deposits() *collateralv1.GenesisState {
-	gs := &collateralv1.GenesisState{}
+// deposits keep what holds a registration and what covers weight. A place in a lottery and a claim
+// are of an epoch that the new chain does not have. Open withdrawals are one that opens with the
+// new chain, which counts its own blocks.
+func (e *export) deposits(at time.Time) *collateralv1.GenesisState {
+	gs := &collateralv1.GenesisState{Params: e.collateral.Params,
+		PendingParams: e.collateral.PendingParams}
+	for _, r := range e.collateral.Rises {
+		r.Epoch -= min(r.Epoch, e.sprint.Epoch)
+		gs.Rises = append(gs.Rises, r)
+	}
 	for _, a := range e.collateral.Accounts {
-		a.Locks = slices.DeleteFunc(slices.Clone(a.Locks),
-			func(l collateralv1.Lock) bool { return l.Purpose != collateral.Registration })
+		a.Locks = slices.DeleteFunc(slices.Clone(a.Locks), func(l collateralv1.Lock) bool {
+			return l.Purpose != collateral.Registration && l.Purpose != collateral.Weight
+		})
+		if out := a.Withdrawals; len(out) > 0 {
+			all := collateralv1.Withdrawal{Time: at.Unix(), Amount: out[0].Amount}
+			for _, w := range out[1:] {
+				all.Amount = all.Amount.Add(w.Amount)
+			}
+			a.Withdrawals = []collateralv1.Withdrawal{all}
+		}
 		gs.Accounts = append(gs.Accounts, a)
+	}
+	return gs
+}
+
+// penalties are coins taken for offences that are neither burnt nor given back yet. What was not
+// decided is burnt; what is held keeps its epochs, counted from the new chain's start, and can be
+// released as of epoch 0.
+func (e *export) penalties() *courtv1.GenesisState {
+	gs := &courtv1.GenesisState{Params: e.court.Params, NextPenalty: e.court.NextPenalty}
+	for _, p := range e.court.Penalties {
+		p.Epoch, p.Until = 0, p.Until-min(p.Until, e.sprint.Epoch)
+		if p.State == courtv1.PenaltyTaken {
+			p.State = courtv1.PenaltyDue
+		}
+		gs.Penalties = append(gs.Penalties, p)
 	}
 	return gs
 }

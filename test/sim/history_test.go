@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"cosmossdk.io/math"
 	storetypes "github.com/cosmos/cosmos-sdk/store/v2/types"
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
@@ -19,6 +20,7 @@ import (
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/chain/app"
+	"github.com/assaynet/assay/chain/x/collateral"
 	"github.com/assaynet/assay/chain/x/court"
 	"github.com/assaynet/assay/chain/x/credit"
 	"github.com/assaynet/assay/chain/x/registry"
@@ -50,7 +52,7 @@ func history(t *testing.T, r *rand.Rand, blocks int64) *network {
 		_, err := n.app.Registry.Get(n.ctx(), h.addr)
 		registered := err == nil
 		say := func(msg sdk.Msg) { n.queue = append(n.queue, h.tx(msg)) }
-		switch r.IntN(14) {
+		switch r.IntN(15) {
 		case 0, 1, 2:
 			if !registered {
 				say(h.registration())
@@ -79,6 +81,8 @@ func history(t *testing.T, r *rand.Rand, blocks int64) *network {
 			say(&collateralv1.MsgDeposit{Address: h.addr, Amount: cpc(1 + r.Int64N(3))})
 		case 9:
 			say(&collateralv1.MsgWithdraw{Address: h.addr, Amount: cpc(1)})
+			say(&collateralv1.MsgLock{Address: h.addr, Amount: cpc(1 + r.Int64N(2))})
+			say(&collateralv1.MsgUnlock{Address: h.addr, Amount: cpc(1)})
 		case 10:
 			p := n.params
 			p.Segments, p.Samples, p.KeepEpochs = 1+r.Uint32N(3), 16+r.Uint32N(40), 1+r.Uint32N(3)
@@ -93,8 +97,14 @@ func history(t *testing.T, r *rand.Rand, blocks int64) *network {
 			n.voted(&creditv1.MsgUpdateParams{Authority: app.Authority(), Params: p})
 		case 13:
 			p := court.LocalnetParams()
-			p.JailEpochs = 1 + r.Uint32N(4)
+			p.JailEpochs, p.HoldEpochs, p.MassBps = 1+r.Uint32N(4), 1+r.Uint64N(3),
+				500+r.Uint64N(2_833)
 			n.voted(&courtv1.MsgUpdateParams{Authority: app.Authority(), Params: p})
+		case 14:
+			p := collateral.LocalnetParams()
+			p.UnbondingBlocks, p.FreeShareBps = 100+r.Uint64N(50), r.Uint64N(10_001)
+			p.CollateralPerUnit = math.NewInt(r.Int64N(1_000_000))
+			n.voted(&collateralv1.MsgUpdateParams{Authority: app.Authority(), Params: p})
 		}
 	}
 	return n

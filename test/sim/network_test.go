@@ -29,6 +29,7 @@ import (
 	govv1 "github.com/cosmos/cosmos-sdk/x/gov/types/v1"
 
 	beaconv1 "github.com/assaynet/assay/api/beacon/v1"
+	collateralv1 "github.com/assaynet/assay/api/collateral/v1"
 	courtv1 "github.com/assaynet/assay/api/court/v1"
 	creditv1 "github.com/assaynet/assay/api/credit/v1"
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
@@ -36,6 +37,7 @@ import (
 	"github.com/assaynet/assay/chain/app"
 	"github.com/assaynet/assay/chain/vrf"
 	"github.com/assaynet/assay/chain/x/beacon"
+	"github.com/assaynet/assay/chain/x/collateral"
 	"github.com/assaynet/assay/chain/x/court"
 	"github.com/assaynet/assay/chain/x/credit"
 	"github.com/assaynet/assay/chain/x/registry"
@@ -70,6 +72,7 @@ type network struct {
 	engine units
 	params sprintv1.Params
 	court  courtv1.Params
+	cover  collateralv1.Params
 	hosts  []*host
 	byAddr map[string]*host
 
@@ -128,6 +131,11 @@ func withJudging(units uint64) option {
 	return func(n *network) { n.court.JudgeMiopsPerBlock = units * transformer.Nano.MiOps() }
 }
 
+// withPrice sets what covers a unit of weight, in acpc.
+func withPrice(price int64) option {
+	return func(n *network) { n.cover.CollateralPerUnit = math.NewInt(price) }
+}
+
 // withUnits replaces the stand-in engine.
 func withUnits(u units) option { return func(n *network) { n.engine = u } }
 
@@ -158,7 +166,8 @@ func start(t testing.TB, members int, options ...option) *network {
 func startNamed(t testing.TB, names []string, weight func(name string) uint64,
 	options ...option) *network {
 	t.Helper()
-	n := &network{t: t, params: simParams(), court: court.LocalnetParams(), engine: &standIn{},
+	n := &network{t: t, params: simParams(), court: court.LocalnetParams(),
+		cover: collateral.LocalnetParams(), engine: &standIn{},
 		byAddr: map[string]*host{}, nodes: map[string][]string{}, jailed: map[string]uint64{},
 		told: map[string]int64{}}
 	for _, o := range options {
@@ -263,6 +272,7 @@ func (n *network) genesis(members []*host,
 	state[registry.Name] = cdc.MustMarshalJSON(&reg)
 	state[credit.Name] = cdc.MustMarshalJSON(&cred)
 	state[beacon.Name] = cdc.MustMarshalJSON(beacon.DefaultGenesis())
+	state[collateral.Name] = cdc.MustMarshalJSON(&collateralv1.GenesisState{Params: n.cover})
 	state[court.Name] = cdc.MustMarshalJSON(&courtv1.GenesisState{Params: n.court})
 	state[sprint.Name] = cdc.MustMarshalJSON(&sprintv1.GenesisState{Params: n.params,
 		NextParams: n.params})

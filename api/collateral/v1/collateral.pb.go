@@ -39,6 +39,10 @@ type Account struct {
 	Deposit cosmossdk_io_math.Int `protobuf:"bytes,2,opt,name=deposit,proto3,customtype=cosmossdk.io/math.Int" json:"deposit"`
 	// at most one for each purpose, in rising order; their sum is at most the deposit
 	Locks []Lock `protobuf:"bytes,3,rep,name=locks,proto3" json:"locks"`
+	// opened and not paid yet, by height, rising; at most 8. They are no part of the deposit.
+	Withdrawals []Withdrawal `protobuf:"bytes,4,rep,name=withdrawals,proto3" json:"withdrawals"`
+	// taken for offences and neither burnt nor given back yet, in acpc; no part of the deposit
+	Held cosmossdk_io_math.Int `protobuf:"bytes,5,opt,name=held,proto3,customtype=cosmossdk.io/math.Int" json:"held"`
 }
 
 func (m *Account) Reset()         { *m = Account{} }
@@ -84,6 +88,13 @@ func (m *Account) GetAddress() string {
 func (m *Account) GetLocks() []Lock {
 	if m != nil {
 		return m.Locks
+	}
+	return nil
+}
+
+func (m *Account) GetWithdrawals() []Withdrawal {
+	if m != nil {
+		return m.Withdrawals
 	}
 	return nil
 }
@@ -135,16 +146,189 @@ func (m *Lock) GetPurpose() string {
 	return ""
 }
 
+// Withdrawal is coins that were locked for weight and are on their way out: they back nothing, can be slashed, and
+// are paid when no evidence can come any longer.
+type Withdrawal struct {
+	// block that opened it, and its time in Unix seconds
+	Height int64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
+	Time   int64                 `protobuf:"varint,2,opt,name=time,proto3" json:"time,omitempty"`
+	Amount cosmossdk_io_math.Int `protobuf:"bytes,3,opt,name=amount,proto3,customtype=cosmossdk.io/math.Int" json:"amount"`
+	// the bank refused to pay it, and is asked again in this block; 0: it did not
+	RetryHeight int64 `protobuf:"varint,4,opt,name=retry_height,json=retryHeight,proto3" json:"retry_height,omitempty"`
+}
+
+func (m *Withdrawal) Reset()         { *m = Withdrawal{} }
+func (m *Withdrawal) String() string { return proto.CompactTextString(m) }
+func (*Withdrawal) ProtoMessage()    {}
+func (*Withdrawal) Descriptor() ([]byte, []int) {
+	return fileDescriptor_c7b517543a38854c, []int{2}
+}
+func (m *Withdrawal) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *Withdrawal) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_Withdrawal.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *Withdrawal) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_Withdrawal.Merge(m, src)
+}
+func (m *Withdrawal) XXX_Size() int {
+	return m.Size()
+}
+func (m *Withdrawal) XXX_DiscardUnknown() {
+	xxx_messageInfo_Withdrawal.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_Withdrawal proto.InternalMessageInfo
+
+func (m *Withdrawal) GetHeight() int64 {
+	if m != nil {
+		return m.Height
+	}
+	return 0
+}
+
+func (m *Withdrawal) GetTime() int64 {
+	if m != nil {
+		return m.Time
+	}
+	return 0
+}
+
+func (m *Withdrawal) GetRetryHeight() int64 {
+	if m != nil {
+		return m.RetryHeight
+	}
+	return 0
+}
+
+type Params struct {
+	// blocks that a withdrawal stays open at least
+	UnbondingBlocks uint64 `protobuf:"varint,1,opt,name=unbonding_blocks,json=unbondingBlocks,proto3" json:"unbonding_blocks,omitempty"`
+	// acpc locked for weight that back one unit of it; 0: collateral is off and all weight counts
+	CollateralPerUnit cosmossdk_io_math.Int `protobuf:"bytes,2,opt,name=collateral_per_unit,json=collateralPerUnit,proto3,customtype=cosmossdk.io/math.Int" json:"collateral_per_unit"`
+	// part of a weight that counts without collateral, in basis points
+	FreeShareBps uint64 `protobuf:"varint,3,opt,name=free_share_bps,json=freeShareBps,proto3" json:"free_share_bps,omitempty"`
+}
+
+func (m *Params) Reset()         { *m = Params{} }
+func (m *Params) String() string { return proto.CompactTextString(m) }
+func (*Params) ProtoMessage()    {}
+func (*Params) Descriptor() ([]byte, []int) {
+	return fileDescriptor_c7b517543a38854c, []int{3}
+}
+func (m *Params) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *Params) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_Params.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *Params) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_Params.Merge(m, src)
+}
+func (m *Params) XXX_Size() int {
+	return m.Size()
+}
+func (m *Params) XXX_DiscardUnknown() {
+	xxx_messageInfo_Params.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_Params proto.InternalMessageInfo
+
+func (m *Params) GetUnbondingBlocks() uint64 {
+	if m != nil {
+		return m.UnbondingBlocks
+	}
+	return 0
+}
+
+func (m *Params) GetFreeShareBps() uint64 {
+	if m != nil {
+		return m.FreeShareBps
+	}
+	return 0
+}
+
+// Rise is a higher price that was voted and acts later, so that everybody has time to lock more.
+type Rise struct {
+	// acts from this epoch on
+	Epoch             uint64                `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	CollateralPerUnit cosmossdk_io_math.Int `protobuf:"bytes,2,opt,name=collateral_per_unit,json=collateralPerUnit,proto3,customtype=cosmossdk.io/math.Int" json:"collateral_per_unit"`
+}
+
+func (m *Rise) Reset()         { *m = Rise{} }
+func (m *Rise) String() string { return proto.CompactTextString(m) }
+func (*Rise) ProtoMessage()    {}
+func (*Rise) Descriptor() ([]byte, []int) {
+	return fileDescriptor_c7b517543a38854c, []int{4}
+}
+func (m *Rise) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *Rise) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_Rise.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *Rise) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_Rise.Merge(m, src)
+}
+func (m *Rise) XXX_Size() int {
+	return m.Size()
+}
+func (m *Rise) XXX_DiscardUnknown() {
+	xxx_messageInfo_Rise.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_Rise proto.InternalMessageInfo
+
+func (m *Rise) GetEpoch() uint64 {
+	if m != nil {
+		return m.Epoch
+	}
+	return 0
+}
+
 type GenesisState struct {
 	// by address, rising
 	Accounts []Account `protobuf:"bytes,1,rep,name=accounts,proto3" json:"accounts"`
+	Params   Params    `protobuf:"bytes,2,opt,name=params,proto3" json:"params"`
+	// voted, and in force from the next epoch on
+	PendingParams *Params `protobuf:"bytes,3,opt,name=pending_params,json=pendingParams,proto3" json:"pending_params,omitempty"`
+	// by epoch and by price, rising
+	Rises []Rise `protobuf:"bytes,4,rep,name=rises,proto3" json:"rises"`
 }
 
 func (m *GenesisState) Reset()         { *m = GenesisState{} }
 func (m *GenesisState) String() string { return proto.CompactTextString(m) }
 func (*GenesisState) ProtoMessage()    {}
 func (*GenesisState) Descriptor() ([]byte, []int) {
-	return fileDescriptor_c7b517543a38854c, []int{2}
+	return fileDescriptor_c7b517543a38854c, []int{5}
 }
 func (m *GenesisState) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -180,6 +364,27 @@ func (m *GenesisState) GetAccounts() []Account {
 	return nil
 }
 
+func (m *GenesisState) GetParams() Params {
+	if m != nil {
+		return m.Params
+	}
+	return Params{}
+}
+
+func (m *GenesisState) GetPendingParams() *Params {
+	if m != nil {
+		return m.PendingParams
+	}
+	return nil
+}
+
+func (m *GenesisState) GetRises() []Rise {
+	if m != nil {
+		return m.Rises
+	}
+	return nil
+}
+
 type MsgDeposit struct {
 	Address string `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
 	// in acpc
@@ -190,7 +395,7 @@ func (m *MsgDeposit) Reset()         { *m = MsgDeposit{} }
 func (m *MsgDeposit) String() string { return proto.CompactTextString(m) }
 func (*MsgDeposit) ProtoMessage()    {}
 func (*MsgDeposit) Descriptor() ([]byte, []int) {
-	return fileDescriptor_c7b517543a38854c, []int{3}
+	return fileDescriptor_c7b517543a38854c, []int{6}
 }
 func (m *MsgDeposit) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -233,7 +438,7 @@ func (m *MsgDepositResponse) Reset()         { *m = MsgDepositResponse{} }
 func (m *MsgDepositResponse) String() string { return proto.CompactTextString(m) }
 func (*MsgDepositResponse) ProtoMessage()    {}
 func (*MsgDepositResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_c7b517543a38854c, []int{4}
+	return fileDescriptor_c7b517543a38854c, []int{7}
 }
 func (m *MsgDepositResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -272,7 +477,7 @@ func (m *MsgWithdraw) Reset()         { *m = MsgWithdraw{} }
 func (m *MsgWithdraw) String() string { return proto.CompactTextString(m) }
 func (*MsgWithdraw) ProtoMessage()    {}
 func (*MsgWithdraw) Descriptor() ([]byte, []int) {
-	return fileDescriptor_c7b517543a38854c, []int{5}
+	return fileDescriptor_c7b517543a38854c, []int{8}
 }
 func (m *MsgWithdraw) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -315,7 +520,7 @@ func (m *MsgWithdrawResponse) Reset()         { *m = MsgWithdrawResponse{} }
 func (m *MsgWithdrawResponse) String() string { return proto.CompactTextString(m) }
 func (*MsgWithdrawResponse) ProtoMessage()    {}
 func (*MsgWithdrawResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_c7b517543a38854c, []int{6}
+	return fileDescriptor_c7b517543a38854c, []int{9}
 }
 func (m *MsgWithdrawResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -344,6 +549,354 @@ func (m *MsgWithdrawResponse) XXX_DiscardUnknown() {
 
 var xxx_messageInfo_MsgWithdrawResponse proto.InternalMessageInfo
 
+type MsgLock struct {
+	Address string `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+	// in acpc
+	Amount cosmossdk_io_math.Int `protobuf:"bytes,2,opt,name=amount,proto3,customtype=cosmossdk.io/math.Int" json:"amount"`
+}
+
+func (m *MsgLock) Reset()         { *m = MsgLock{} }
+func (m *MsgLock) String() string { return proto.CompactTextString(m) }
+func (*MsgLock) ProtoMessage()    {}
+func (*MsgLock) Descriptor() ([]byte, []int) {
+	return fileDescriptor_c7b517543a38854c, []int{10}
+}
+func (m *MsgLock) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgLock) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgLock.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgLock) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgLock.Merge(m, src)
+}
+func (m *MsgLock) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgLock) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgLock.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgLock proto.InternalMessageInfo
+
+func (m *MsgLock) GetAddress() string {
+	if m != nil {
+		return m.Address
+	}
+	return ""
+}
+
+type MsgLockResponse struct {
+}
+
+func (m *MsgLockResponse) Reset()         { *m = MsgLockResponse{} }
+func (m *MsgLockResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgLockResponse) ProtoMessage()    {}
+func (*MsgLockResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_c7b517543a38854c, []int{11}
+}
+func (m *MsgLockResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgLockResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgLockResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgLockResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgLockResponse.Merge(m, src)
+}
+func (m *MsgLockResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgLockResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgLockResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgLockResponse proto.InternalMessageInfo
+
+type MsgUnlock struct {
+	Address string `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+	// in acpc
+	Amount cosmossdk_io_math.Int `protobuf:"bytes,2,opt,name=amount,proto3,customtype=cosmossdk.io/math.Int" json:"amount"`
+}
+
+func (m *MsgUnlock) Reset()         { *m = MsgUnlock{} }
+func (m *MsgUnlock) String() string { return proto.CompactTextString(m) }
+func (*MsgUnlock) ProtoMessage()    {}
+func (*MsgUnlock) Descriptor() ([]byte, []int) {
+	return fileDescriptor_c7b517543a38854c, []int{12}
+}
+func (m *MsgUnlock) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgUnlock) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgUnlock.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgUnlock) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgUnlock.Merge(m, src)
+}
+func (m *MsgUnlock) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgUnlock) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgUnlock.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgUnlock proto.InternalMessageInfo
+
+func (m *MsgUnlock) GetAddress() string {
+	if m != nil {
+		return m.Address
+	}
+	return ""
+}
+
+type MsgUnlockResponse struct {
+}
+
+func (m *MsgUnlockResponse) Reset()         { *m = MsgUnlockResponse{} }
+func (m *MsgUnlockResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgUnlockResponse) ProtoMessage()    {}
+func (*MsgUnlockResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_c7b517543a38854c, []int{13}
+}
+func (m *MsgUnlockResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgUnlockResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgUnlockResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgUnlockResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgUnlockResponse.Merge(m, src)
+}
+func (m *MsgUnlockResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgUnlockResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgUnlockResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgUnlockResponse proto.InternalMessageInfo
+
+type MsgUpdateParams struct {
+	Authority string `protobuf:"bytes,1,opt,name=authority,proto3" json:"authority,omitempty"`
+	Params    Params `protobuf:"bytes,2,opt,name=params,proto3" json:"params"`
+}
+
+func (m *MsgUpdateParams) Reset()         { *m = MsgUpdateParams{} }
+func (m *MsgUpdateParams) String() string { return proto.CompactTextString(m) }
+func (*MsgUpdateParams) ProtoMessage()    {}
+func (*MsgUpdateParams) Descriptor() ([]byte, []int) {
+	return fileDescriptor_c7b517543a38854c, []int{14}
+}
+func (m *MsgUpdateParams) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgUpdateParams) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgUpdateParams.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgUpdateParams) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgUpdateParams.Merge(m, src)
+}
+func (m *MsgUpdateParams) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgUpdateParams) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgUpdateParams.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgUpdateParams proto.InternalMessageInfo
+
+func (m *MsgUpdateParams) GetAuthority() string {
+	if m != nil {
+		return m.Authority
+	}
+	return ""
+}
+
+func (m *MsgUpdateParams) GetParams() Params {
+	if m != nil {
+		return m.Params
+	}
+	return Params{}
+}
+
+type MsgUpdateParamsResponse struct {
+}
+
+func (m *MsgUpdateParamsResponse) Reset()         { *m = MsgUpdateParamsResponse{} }
+func (m *MsgUpdateParamsResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgUpdateParamsResponse) ProtoMessage()    {}
+func (*MsgUpdateParamsResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_c7b517543a38854c, []int{15}
+}
+func (m *MsgUpdateParamsResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgUpdateParamsResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgUpdateParamsResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgUpdateParamsResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgUpdateParamsResponse.Merge(m, src)
+}
+func (m *MsgUpdateParamsResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgUpdateParamsResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgUpdateParamsResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgUpdateParamsResponse proto.InternalMessageInfo
+
+type QueryParamsRequest struct {
+}
+
+func (m *QueryParamsRequest) Reset()         { *m = QueryParamsRequest{} }
+func (m *QueryParamsRequest) String() string { return proto.CompactTextString(m) }
+func (*QueryParamsRequest) ProtoMessage()    {}
+func (*QueryParamsRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_c7b517543a38854c, []int{16}
+}
+func (m *QueryParamsRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryParamsRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryParamsRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryParamsRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryParamsRequest.Merge(m, src)
+}
+func (m *QueryParamsRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryParamsRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryParamsRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryParamsRequest proto.InternalMessageInfo
+
+type QueryParamsResponse struct {
+	Params        Params  `protobuf:"bytes,1,opt,name=params,proto3" json:"params"`
+	PendingParams *Params `protobuf:"bytes,2,opt,name=pending_params,json=pendingParams,proto3" json:"pending_params,omitempty"`
+	Rises         []Rise  `protobuf:"bytes,3,rep,name=rises,proto3" json:"rises"`
+}
+
+func (m *QueryParamsResponse) Reset()         { *m = QueryParamsResponse{} }
+func (m *QueryParamsResponse) String() string { return proto.CompactTextString(m) }
+func (*QueryParamsResponse) ProtoMessage()    {}
+func (*QueryParamsResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_c7b517543a38854c, []int{17}
+}
+func (m *QueryParamsResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryParamsResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryParamsResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryParamsResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryParamsResponse.Merge(m, src)
+}
+func (m *QueryParamsResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryParamsResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryParamsResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryParamsResponse proto.InternalMessageInfo
+
+func (m *QueryParamsResponse) GetParams() Params {
+	if m != nil {
+		return m.Params
+	}
+	return Params{}
+}
+
+func (m *QueryParamsResponse) GetPendingParams() *Params {
+	if m != nil {
+		return m.PendingParams
+	}
+	return nil
+}
+
+func (m *QueryParamsResponse) GetRises() []Rise {
+	if m != nil {
+		return m.Rises
+	}
+	return nil
+}
+
 type QueryAccountRequest struct {
 	Address string `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
 }
@@ -352,7 +905,7 @@ func (m *QueryAccountRequest) Reset()         { *m = QueryAccountRequest{} }
 func (m *QueryAccountRequest) String() string { return proto.CompactTextString(m) }
 func (*QueryAccountRequest) ProtoMessage()    {}
 func (*QueryAccountRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_c7b517543a38854c, []int{7}
+	return fileDescriptor_c7b517543a38854c, []int{18}
 }
 func (m *QueryAccountRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -392,13 +945,15 @@ type QueryAccountResponse struct {
 	Account Account `protobuf:"bytes,1,opt,name=account,proto3" json:"account"`
 	// part of the deposit that can be withdrawn, in acpc
 	Free cosmossdk_io_math.Int `protobuf:"bytes,2,opt,name=free,proto3,customtype=cosmossdk.io/math.Int" json:"free"`
+	// when each open withdrawal is paid, in their order, by the rules in force
+	Due []Due `protobuf:"bytes,3,rep,name=due,proto3" json:"due"`
 }
 
 func (m *QueryAccountResponse) Reset()         { *m = QueryAccountResponse{} }
 func (m *QueryAccountResponse) String() string { return proto.CompactTextString(m) }
 func (*QueryAccountResponse) ProtoMessage()    {}
 func (*QueryAccountResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_c7b517543a38854c, []int{8}
+	return fileDescriptor_c7b517543a38854c, []int{19}
 }
 func (m *QueryAccountResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -434,6 +989,66 @@ func (m *QueryAccountResponse) GetAccount() Account {
 	return Account{}
 }
 
+func (m *QueryAccountResponse) GetDue() []Due {
+	if m != nil {
+		return m.Due
+	}
+	return nil
+}
+
+// Due is the first block, and the time in Unix seconds before which it does not come.
+type Due struct {
+	Height int64 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
+	Time   int64 `protobuf:"varint,2,opt,name=time,proto3" json:"time,omitempty"`
+}
+
+func (m *Due) Reset()         { *m = Due{} }
+func (m *Due) String() string { return proto.CompactTextString(m) }
+func (*Due) ProtoMessage()    {}
+func (*Due) Descriptor() ([]byte, []int) {
+	return fileDescriptor_c7b517543a38854c, []int{20}
+}
+func (m *Due) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *Due) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_Due.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *Due) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_Due.Merge(m, src)
+}
+func (m *Due) XXX_Size() int {
+	return m.Size()
+}
+func (m *Due) XXX_DiscardUnknown() {
+	xxx_messageInfo_Due.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_Due proto.InternalMessageInfo
+
+func (m *Due) GetHeight() int64 {
+	if m != nil {
+		return m.Height
+	}
+	return 0
+}
+
+func (m *Due) GetTime() int64 {
+	if m != nil {
+		return m.Time
+	}
+	return 0
+}
+
 type QueryAccountsRequest struct {
 	Pagination *query.PageRequest `protobuf:"bytes,1,opt,name=pagination,proto3" json:"pagination,omitempty"`
 }
@@ -442,7 +1057,7 @@ func (m *QueryAccountsRequest) Reset()         { *m = QueryAccountsRequest{} }
 func (m *QueryAccountsRequest) String() string { return proto.CompactTextString(m) }
 func (*QueryAccountsRequest) ProtoMessage()    {}
 func (*QueryAccountsRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_c7b517543a38854c, []int{9}
+	return fileDescriptor_c7b517543a38854c, []int{21}
 }
 func (m *QueryAccountsRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -487,7 +1102,7 @@ func (m *QueryAccountsResponse) Reset()         { *m = QueryAccountsResponse{} }
 func (m *QueryAccountsResponse) String() string { return proto.CompactTextString(m) }
 func (*QueryAccountsResponse) ProtoMessage()    {}
 func (*QueryAccountsResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_c7b517543a38854c, []int{10}
+	return fileDescriptor_c7b517543a38854c, []int{22}
 }
 func (m *QueryAccountsResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -533,13 +1148,25 @@ func (m *QueryAccountsResponse) GetPagination() *query.PageResponse {
 func init() {
 	proto.RegisterType((*Account)(nil), "assay.collateral.v1.Account")
 	proto.RegisterType((*Lock)(nil), "assay.collateral.v1.Lock")
+	proto.RegisterType((*Withdrawal)(nil), "assay.collateral.v1.Withdrawal")
+	proto.RegisterType((*Params)(nil), "assay.collateral.v1.Params")
+	proto.RegisterType((*Rise)(nil), "assay.collateral.v1.Rise")
 	proto.RegisterType((*GenesisState)(nil), "assay.collateral.v1.GenesisState")
 	proto.RegisterType((*MsgDeposit)(nil), "assay.collateral.v1.MsgDeposit")
 	proto.RegisterType((*MsgDepositResponse)(nil), "assay.collateral.v1.MsgDepositResponse")
 	proto.RegisterType((*MsgWithdraw)(nil), "assay.collateral.v1.MsgWithdraw")
 	proto.RegisterType((*MsgWithdrawResponse)(nil), "assay.collateral.v1.MsgWithdrawResponse")
+	proto.RegisterType((*MsgLock)(nil), "assay.collateral.v1.MsgLock")
+	proto.RegisterType((*MsgLockResponse)(nil), "assay.collateral.v1.MsgLockResponse")
+	proto.RegisterType((*MsgUnlock)(nil), "assay.collateral.v1.MsgUnlock")
+	proto.RegisterType((*MsgUnlockResponse)(nil), "assay.collateral.v1.MsgUnlockResponse")
+	proto.RegisterType((*MsgUpdateParams)(nil), "assay.collateral.v1.MsgUpdateParams")
+	proto.RegisterType((*MsgUpdateParamsResponse)(nil), "assay.collateral.v1.MsgUpdateParamsResponse")
+	proto.RegisterType((*QueryParamsRequest)(nil), "assay.collateral.v1.QueryParamsRequest")
+	proto.RegisterType((*QueryParamsResponse)(nil), "assay.collateral.v1.QueryParamsResponse")
 	proto.RegisterType((*QueryAccountRequest)(nil), "assay.collateral.v1.QueryAccountRequest")
 	proto.RegisterType((*QueryAccountResponse)(nil), "assay.collateral.v1.QueryAccountResponse")
+	proto.RegisterType((*Due)(nil), "assay.collateral.v1.Due")
 	proto.RegisterType((*QueryAccountsRequest)(nil), "assay.collateral.v1.QueryAccountsRequest")
 	proto.RegisterType((*QueryAccountsResponse)(nil), "assay.collateral.v1.QueryAccountsResponse")
 }
@@ -549,49 +1176,78 @@ func init() {
 }
 
 var fileDescriptor_c7b517543a38854c = []byte{
-	// 671 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xb4, 0x95, 0xcf, 0x6b, 0x13, 0x41,
-	0x14, 0xc7, 0xb3, 0xe9, 0x8f, 0xd4, 0xd7, 0x9e, 0xa6, 0x2d, 0xc6, 0xa5, 0x4d, 0xca, 0xa2, 0xb6,
-	0xcd, 0x61, 0x87, 0x54, 0x8a, 0xa2, 0x22, 0x58, 0xc4, 0x22, 0x58, 0xd1, 0x2d, 0x58, 0xf0, 0x20,
-	0x4c, 0x36, 0xe3, 0x74, 0x49, 0xb2, 0xb3, 0xdd, 0x99, 0x44, 0x8a, 0x08, 0xd2, 0x8b, 0xde, 0x14,
-	0xfa, 0x0f, 0x78, 0xf0, 0x0f, 0xe8, 0xd5, 0xff, 0xa0, 0xc7, 0x82, 0x17, 0xf1, 0x50, 0xa4, 0x15,
-	0xfa, 0x6f, 0xc8, 0xec, 0xce, 0xe4, 0x87, 0xa4, 0x4d, 0x50, 0xbc, 0xed, 0xec, 0x7c, 0xdf, 0xf7,
-	0x7d, 0xde, 0x9b, 0x37, 0xbb, 0x70, 0x95, 0x08, 0x41, 0x76, 0xb1, 0xcf, 0xeb, 0x75, 0x22, 0x69,
-	0x4c, 0xea, 0xb8, 0x55, 0xee, 0x5a, 0xb9, 0x51, 0xcc, 0x25, 0x47, 0xd3, 0x89, 0xca, 0xed, 0x7a,
-	0xdf, 0x2a, 0xdb, 0x25, 0x9f, 0x8b, 0x06, 0x17, 0xb8, 0x42, 0x04, 0xc5, 0x3b, 0x4d, 0x1a, 0xef,
-	0xe2, 0x56, 0xb9, 0x42, 0x25, 0x29, 0xe3, 0x88, 0xb0, 0x20, 0x24, 0x32, 0xe0, 0x61, 0x6a, 0x60,
-	0x5f, 0xd6, 0xda, 0x86, 0x60, 0x2a, 0x41, 0x43, 0x30, 0xbd, 0x31, 0xc3, 0x38, 0xe3, 0xc9, 0x23,
-	0x56, 0x4f, 0xfa, 0xed, 0x1c, 0xe3, 0x9c, 0xd5, 0x29, 0x26, 0x51, 0x80, 0x49, 0x18, 0x72, 0x99,
-	0x78, 0x89, 0x74, 0xd7, 0xd9, 0xb7, 0x20, 0x77, 0xdf, 0xf7, 0x79, 0x33, 0x94, 0x28, 0x0f, 0x39,
-	0x52, 0xad, 0xc6, 0x54, 0x88, 0xbc, 0xb5, 0x60, 0x2d, 0x5d, 0xf2, 0xcc, 0x12, 0xdd, 0x84, 0x5c,
-	0x95, 0x46, 0x5c, 0x04, 0x32, 0x9f, 0x55, 0x3b, 0x6b, 0xf3, 0x87, 0xc7, 0xc5, 0xcc, 0x8f, 0xe3,
-	0xe2, 0x6c, 0xca, 0x22, 0xaa, 0x35, 0x37, 0xe0, 0xb8, 0x41, 0xe4, 0xb6, 0xfb, 0x28, 0x94, 0x9e,
-	0x51, 0xa3, 0x55, 0x18, 0xab, 0x73, 0xbf, 0x26, 0xf2, 0x23, 0x0b, 0x23, 0x4b, 0x93, 0x2b, 0x57,
-	0xdc, 0x3e, 0xc5, 0xbb, 0x8f, 0xb9, 0x5f, 0x5b, 0x1b, 0x55, 0x8e, 0x5e, 0xaa, 0x76, 0xb6, 0x60,
-	0x54, 0xbd, 0x54, 0x44, 0x51, 0x33, 0x8e, 0xb8, 0xa0, 0x86, 0x48, 0x2f, 0xd1, 0x2a, 0x8c, 0x93,
-	0x86, 0xa2, 0x1e, 0x0e, 0x48, 0x8b, 0x9d, 0x27, 0x30, 0xb5, 0x4e, 0x43, 0x2a, 0x02, 0xb1, 0x29,
-	0x89, 0xa4, 0xe8, 0x1e, 0x4c, 0x90, 0xb4, 0x7a, 0x55, 0xb3, 0x42, 0x9c, 0xeb, 0x8b, 0xa8, 0x5b,
-	0xa4, 0x29, 0xdb, 0x31, 0x4e, 0x0d, 0x60, 0x43, 0xb0, 0x07, 0xba, 0xda, 0xf3, 0x1b, 0xf8, 0x77,
-	0xb8, 0xb7, 0xa7, 0xf6, 0xce, 0x0e, 0x4a, 0xc6, 0xc4, 0x99, 0x01, 0xd4, 0x49, 0xe6, 0x51, 0x11,
-	0xf1, 0x50, 0x50, 0xa7, 0x0e, 0x93, 0x1b, 0x82, 0x6d, 0x05, 0x72, 0xbb, 0x1a, 0x93, 0xd7, 0xff,
-	0x9b, 0x61, 0x16, 0xa6, 0xbb, 0xb2, 0xb5, 0x21, 0x30, 0x4c, 0x3f, 0x53, 0x53, 0xab, 0xfb, 0xe4,
-	0xd1, 0x9d, 0x26, 0x15, 0x17, 0x34, 0xc4, 0x79, 0x6f, 0xc1, 0x4c, 0x6f, 0x44, 0xea, 0x84, 0xee,
-	0x42, 0x4e, 0x77, 0x37, 0x09, 0x19, 0xee, 0x40, 0x4c, 0x08, 0x2a, 0xc3, 0xe8, 0xab, 0x98, 0xd2,
-	0xe1, 0x2a, 0x4c, 0xa4, 0xce, 0xcb, 0x5e, 0x10, 0x61, 0xd8, 0x1f, 0x02, 0x74, 0xae, 0x9e, 0x66,
-	0xb9, 0xee, 0xa6, 0x4e, 0xae, 0xba, 0xa7, 0x6e, 0x72, 0x4f, 0x5d, 0x7d, 0x4f, 0xdd, 0xa7, 0x84,
-	0x51, 0x1d, 0xeb, 0x75, 0x45, 0x3a, 0x9f, 0x2d, 0x98, 0xfd, 0x23, 0x81, 0x2e, 0xf5, 0x1f, 0x87,
-	0x0f, 0xad, 0xf7, 0x10, 0x66, 0x13, 0xc2, 0xc5, 0x81, 0x84, 0x69, 0xf2, 0x6e, 0xc4, 0x95, 0xaf,
-	0x16, 0x8c, 0x6c, 0x08, 0x86, 0x36, 0x21, 0x67, 0x46, 0xb9, 0xd8, 0x97, 0xa4, 0x33, 0x7e, 0xf6,
-	0xe2, 0x00, 0x41, 0xbb, 0xca, 0xe7, 0x30, 0xd1, 0x1e, 0xce, 0x85, 0xf3, 0x82, 0x8c, 0xc2, 0x5e,
-	0x1a, 0xa4, 0x30, 0xbe, 0xf6, 0xd8, 0xbb, 0xb3, 0x83, 0x92, 0xb5, 0xf2, 0x25, 0x0b, 0x63, 0x49,
-	0x7b, 0xd1, 0xc7, 0xae, 0x4f, 0x59, 0x7f, 0x9b, 0x3e, 0x23, 0x6a, 0x2f, 0x0f, 0xa1, 0x34, 0x43,
-	0xbe, 0xf7, 0xed, 0xd7, 0x7e, 0x76, 0x19, 0x2d, 0xe2, 0x7e, 0x1f, 0x7a, 0x73, 0x2c, 0xf8, 0x8d,
-	0x9e, 0xf1, 0xb7, 0xe8, 0x83, 0x05, 0x13, 0xe6, 0xd4, 0xd1, 0xe0, 0x44, 0x66, 0xf4, 0xec, 0xd2,
-	0x30, 0x52, 0x0d, 0x75, 0x2d, 0x81, 0x2a, 0xa2, 0xf9, 0x0b, 0xa1, 0xd6, 0xbc, 0xc3, 0x93, 0x82,
-	0x75, 0x74, 0x52, 0xb0, 0x7e, 0x9e, 0x14, 0xac, 0x4f, 0xa7, 0x85, 0xcc, 0xd1, 0x69, 0x21, 0xf3,
-	0xfd, 0xb4, 0x90, 0x79, 0x71, 0x8b, 0x05, 0x72, 0xbb, 0x59, 0x71, 0x7d, 0xde, 0x48, 0x2d, 0x42,
-	0x2a, 0xb5, 0x97, 0xfa, 0x65, 0xf4, 0xf8, 0xdd, 0xe9, 0xac, 0x5a, 0xe5, 0xca, 0x78, 0xf2, 0x0b,
-	0xb9, 0xf1, 0x3b, 0x00, 0x00, 0xff, 0xff, 0x72, 0xcc, 0xb9, 0xe5, 0xf8, 0x06, 0x00, 0x00,
+	// 1122 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xbc, 0x57, 0x4f, 0x6f, 0xdc, 0x44,
+	0x14, 0x8f, 0xe3, 0xfd, 0xd3, 0xbc, 0x84, 0x94, 0x4c, 0x12, 0xba, 0xdd, 0x26, 0x9b, 0x60, 0x42,
+	0xf3, 0x47, 0xc8, 0x66, 0x83, 0x22, 0xa0, 0x20, 0x24, 0x56, 0x11, 0x01, 0xc4, 0x4a, 0xc1, 0x51,
+	0xa8, 0xc4, 0x81, 0xd5, 0xec, 0xee, 0xe0, 0x35, 0xd9, 0xf5, 0xb8, 0x9e, 0x71, 0xaa, 0x80, 0x90,
+	0xaa, 0x8a, 0x03, 0xb7, 0x22, 0xf8, 0x02, 0xdc, 0xe0, 0xd8, 0x2b, 0xe2, 0x0b, 0x54, 0xe2, 0x52,
+	0x89, 0x0b, 0xe2, 0x50, 0xa1, 0x04, 0xa9, 0x5f, 0x03, 0xcd, 0x78, 0x6c, 0xef, 0x16, 0x6f, 0xb2,
+	0x69, 0x28, 0x37, 0xcf, 0x9b, 0xdf, 0x7b, 0xef, 0xf7, 0xde, 0xbc, 0xf7, 0x3c, 0x03, 0x2b, 0x98,
+	0x31, 0x7c, 0x64, 0xb5, 0x68, 0xb7, 0x8b, 0x39, 0x09, 0x70, 0xd7, 0x3a, 0xac, 0xf6, 0xad, 0x4c,
+	0x3f, 0xa0, 0x9c, 0xa2, 0x59, 0x89, 0x32, 0xfb, 0xe4, 0x87, 0xd5, 0xf2, 0x46, 0x8b, 0xb2, 0x1e,
+	0x65, 0x56, 0x13, 0x33, 0x62, 0xdd, 0x0a, 0x49, 0x70, 0x64, 0x1d, 0x56, 0x9b, 0x84, 0xe3, 0xaa,
+	0xe5, 0x63, 0xc7, 0xf5, 0x30, 0x77, 0xa9, 0x17, 0x19, 0x28, 0x5f, 0x51, 0xd8, 0x1e, 0x73, 0x84,
+	0x83, 0x1e, 0x73, 0xd4, 0xc6, 0x9c, 0x43, 0x1d, 0x2a, 0x3f, 0x2d, 0xf1, 0xa5, 0xa4, 0x0b, 0x0e,
+	0xa5, 0x4e, 0x97, 0x58, 0xd8, 0x77, 0x2d, 0xec, 0x79, 0x94, 0x4b, 0x5b, 0x2c, 0xda, 0x35, 0xee,
+	0x8d, 0x43, 0xf1, 0xdd, 0x56, 0x8b, 0x86, 0x1e, 0x47, 0x25, 0x28, 0xe2, 0x76, 0x3b, 0x20, 0x8c,
+	0x95, 0xb4, 0x65, 0x6d, 0x6d, 0xc2, 0x8e, 0x97, 0xe8, 0x75, 0x28, 0xb6, 0x89, 0x4f, 0x99, 0xcb,
+	0x4b, 0xe3, 0x62, 0xa7, 0xb6, 0xf8, 0xe0, 0xd1, 0xd2, 0xd8, 0x9f, 0x8f, 0x96, 0xe6, 0x23, 0x2e,
+	0xac, 0x7d, 0x60, 0xba, 0xd4, 0xea, 0x61, 0xde, 0x31, 0x3f, 0xf0, 0xb8, 0x1d, 0xa3, 0xd1, 0x16,
+	0xe4, 0xbb, 0xb4, 0x75, 0xc0, 0x4a, 0xfa, 0xb2, 0xbe, 0x36, 0xb9, 0x79, 0xd5, 0xcc, 0x08, 0xde,
+	0xfc, 0x88, 0xb6, 0x0e, 0x6a, 0x39, 0x61, 0xd1, 0x8e, 0xd0, 0x68, 0x07, 0x26, 0x6f, 0xbb, 0xbc,
+	0xd3, 0x0e, 0xf0, 0x6d, 0xdc, 0x65, 0xa5, 0x9c, 0x54, 0x5e, 0xca, 0x54, 0xbe, 0x99, 0xe0, 0x94,
+	0x89, 0x7e, 0x4d, 0x54, 0x85, 0x5c, 0x87, 0x74, 0xdb, 0xa5, 0xfc, 0x28, 0xac, 0x25, 0xd4, 0xb8,
+	0x09, 0x39, 0x41, 0x48, 0x64, 0xc3, 0x0f, 0x03, 0x9f, 0x32, 0x12, 0x67, 0x43, 0x2d, 0xd1, 0x16,
+	0x14, 0x70, 0x4f, 0x64, 0x6c, 0xb4, 0x64, 0x28, 0xb0, 0xf1, 0xbd, 0x06, 0x90, 0xb2, 0x45, 0x2f,
+	0x40, 0xa1, 0x43, 0x5c, 0xa7, 0xc3, 0xa5, 0x79, 0xdd, 0x56, 0x2b, 0x84, 0x20, 0xc7, 0xdd, 0x1e,
+	0x91, 0xb6, 0x75, 0x5b, 0x7e, 0xf7, 0x79, 0xd4, 0xcf, 0xe1, 0x11, 0xbd, 0x08, 0x53, 0x01, 0xe1,
+	0xc1, 0x51, 0x43, 0x39, 0xca, 0x49, 0x93, 0x93, 0x52, 0xf6, 0xbe, 0x14, 0x19, 0x3f, 0x6b, 0x50,
+	0xd8, 0xc5, 0x01, 0xee, 0x31, 0xb4, 0x0e, 0xcf, 0x87, 0x5e, 0x93, 0x7a, 0x6d, 0xd7, 0x73, 0x1a,
+	0xcd, 0xe8, 0xd8, 0x04, 0xb5, 0x9c, 0x7d, 0x39, 0x91, 0xd7, 0xa2, 0xf3, 0xa9, 0xc3, 0x6c, 0x7a,
+	0x0a, 0x0d, 0x9f, 0x04, 0x8d, 0xd0, 0x1b, 0xb5, 0x36, 0x66, 0x52, 0xcd, 0x5d, 0x12, 0xec, 0x7b,
+	0x2e, 0x47, 0x2b, 0x30, 0xfd, 0x79, 0x40, 0x48, 0x83, 0x75, 0x70, 0x40, 0x1a, 0x4d, 0x9f, 0xc9,
+	0x30, 0x73, 0xf6, 0x94, 0x90, 0xee, 0x09, 0x61, 0xcd, 0x67, 0xc6, 0x01, 0xe4, 0x6c, 0x97, 0x11,
+	0x34, 0x07, 0x79, 0xe2, 0xd3, 0x56, 0x47, 0x91, 0x8b, 0x16, 0xff, 0x31, 0x25, 0xe3, 0x9b, 0x71,
+	0x98, 0xda, 0x21, 0x1e, 0x61, 0x2e, 0xdb, 0xe3, 0x98, 0x13, 0xf4, 0x0e, 0x5c, 0xc2, 0x51, 0x9f,
+	0x88, 0xac, 0x88, 0x7a, 0x5c, 0xc8, 0xac, 0x47, 0xd5, 0x4c, 0xaa, 0x18, 0x13, 0x1d, 0xf4, 0x26,
+	0x14, 0x7c, 0x99, 0x67, 0x49, 0x69, 0x72, 0xf3, 0x5a, 0xa6, 0x76, 0x74, 0x14, 0x4a, 0x59, 0x29,
+	0xa0, 0x1a, 0x4c, 0xfb, 0x24, 0x3a, 0x16, 0x65, 0x42, 0x3f, 0xd3, 0x84, 0xfd, 0x9c, 0x52, 0x51,
+	0x87, 0xbb, 0x05, 0xf9, 0xc0, 0x65, 0x24, 0xee, 0xa5, 0xec, 0x46, 0x14, 0xe9, 0x8d, 0x1b, 0x51,
+	0xa2, 0x8d, 0x03, 0x80, 0x3a, 0x73, 0xb6, 0x55, 0x37, 0x0f, 0x1f, 0x10, 0x4f, 0xd7, 0x12, 0x37,
+	0xa6, 0xee, 0x3e, 0xbe, 0xbf, 0x11, 0x1b, 0x31, 0xe6, 0x00, 0xa5, 0xce, 0x6c, 0xc2, 0x7c, 0xea,
+	0x31, 0x62, 0x74, 0x61, 0xb2, 0xce, 0x9c, 0xb8, 0x71, 0x9e, 0x35, 0x87, 0x79, 0x98, 0xed, 0xf3,
+	0x96, 0x90, 0xe8, 0x40, 0xb1, 0xce, 0x9c, 0x78, 0x2e, 0x3c, 0x4b, 0x02, 0x33, 0x70, 0x59, 0x79,
+	0x4a, 0x9c, 0x7f, 0x01, 0x13, 0x75, 0xe6, 0xec, 0x7b, 0xdd, 0xff, 0xc1, 0xfd, 0x2c, 0xcc, 0x24,
+	0xbe, 0x12, 0x02, 0x5f, 0x4a, 0x4e, 0xfb, 0x7e, 0x1b, 0x73, 0xa2, 0xea, 0x69, 0x01, 0x26, 0x70,
+	0xc8, 0x3b, 0x34, 0x70, 0xf9, 0x91, 0x22, 0x92, 0x0a, 0x2e, 0x50, 0xec, 0x37, 0xa6, 0x05, 0x9d,
+	0xd4, 0x94, 0x71, 0x15, 0xae, 0x3c, 0xe1, 0x3b, 0xa1, 0x35, 0x07, 0xe8, 0x63, 0xf1, 0xab, 0x8c,
+	0xc5, 0xb7, 0x42, 0xc2, 0xb8, 0xf1, 0x9b, 0x06, 0xb3, 0x03, 0xe2, 0x08, 0xdd, 0xc7, 0x49, 0xbb,
+	0x78, 0x03, 0x8e, 0x3f, 0x7d, 0x03, 0xea, 0xe7, 0x6a, 0x40, 0x4b, 0x05, 0xa3, 0xc6, 0x8a, 0x0a,
+	0x72, 0x78, 0x15, 0x18, 0xbf, 0x68, 0x30, 0x37, 0xa8, 0xa1, 0xe2, 0x7f, 0x1b, 0x8a, 0x6a, 0x18,
+	0xa9, 0x04, 0x8c, 0x32, 0xbf, 0x62, 0x15, 0xf1, 0x23, 0x15, 0xc3, 0x78, 0xb4, 0xd2, 0x92, 0x50,
+	0xf4, 0x2a, 0xe8, 0xed, 0x90, 0xa8, 0x78, 0x4b, 0x99, 0xce, 0xb6, 0xc3, 0x38, 0x5c, 0x01, 0x35,
+	0xaa, 0xa0, 0x6f, 0x87, 0xe4, 0x3c, 0x7f, 0x46, 0xe3, 0xb3, 0xc1, 0x68, 0xe3, 0x2a, 0x40, 0xef,
+	0x01, 0xa4, 0x17, 0x27, 0x15, 0xf0, 0x75, 0x33, 0xa2, 0x6b, 0x8a, 0x5b, 0x96, 0x29, 0x6f, 0x59,
+	0xa6, 0xba, 0x65, 0x99, 0xbb, 0xd8, 0x21, 0x4a, 0xd7, 0xee, 0xd3, 0x34, 0x7e, 0xd4, 0x60, 0xfe,
+	0x09, 0x07, 0x2a, 0x9f, 0x17, 0xfd, 0x21, 0xec, 0x0c, 0x30, 0x8c, 0x0a, 0x6a, 0xf5, 0x4c, 0x86,
+	0x91, 0xf3, 0x7e, 0x8a, 0x9b, 0xbf, 0xea, 0xa0, 0xd7, 0x99, 0x83, 0xf6, 0xa0, 0x18, 0x0f, 0xea,
+	0xec, 0xab, 0x52, 0x3a, 0x5c, 0xcb, 0xab, 0x67, 0x00, 0x92, 0x28, 0x3f, 0x81, 0x4b, 0xc9, 0xe8,
+	0x5d, 0x1e, 0xa6, 0x14, 0x23, 0xca, 0x6b, 0x67, 0x21, 0x12, 0xbb, 0x1f, 0xaa, 0x5b, 0xd6, 0xc2,
+	0x30, 0x0d, 0xb1, 0x5b, 0x5e, 0x39, 0x6d, 0x37, 0xb1, 0xb5, 0x0b, 0x05, 0x35, 0x1c, 0x2b, 0xc3,
+	0xf0, 0xd1, 0x7e, 0xf9, 0xfa, 0xe9, 0xfb, 0x89, 0xc5, 0x26, 0x4c, 0x0d, 0x4c, 0xbb, 0xa1, 0x3c,
+	0xfa, 0x51, 0xe5, 0x57, 0x46, 0x41, 0xc5, 0x3e, 0xca, 0xf9, 0x3b, 0x8f, 0xef, 0x6f, 0x68, 0x9b,
+	0x3f, 0xe9, 0x90, 0x97, 0x05, 0x86, 0xee, 0xa4, 0x57, 0xb1, 0xec, 0xe3, 0xf9, 0xf7, 0xb0, 0x1b,
+	0x92, 0xf0, 0x8c, 0xf1, 0x67, 0xbc, 0x74, 0xf7, 0xf7, 0xbf, 0x7f, 0x18, 0x5f, 0x44, 0xd7, 0xac,
+	0xac, 0x57, 0x8a, 0x1a, 0x74, 0xf7, 0xb4, 0xf4, 0x35, 0x70, 0x8a, 0xe9, 0xc1, 0x61, 0x54, 0x5e,
+	0x1f, 0x01, 0xa9, 0x58, 0x58, 0x92, 0xc5, 0x3a, 0x5a, 0xcd, 0x64, 0x11, 0xf7, 0x86, 0xf5, 0x95,
+	0x9a, 0x66, 0x5f, 0xa3, 0x6f, 0x35, 0xb8, 0x14, 0xb7, 0x1e, 0x3a, 0xdb, 0x51, 0x92, 0x98, 0x8d,
+	0x51, 0xa0, 0x8a, 0xd4, 0xcb, 0x92, 0xd4, 0x12, 0x5a, 0x3c, 0x95, 0x54, 0xcd, 0x7e, 0x70, 0x5c,
+	0xd1, 0x1e, 0x1e, 0x57, 0xb4, 0xbf, 0x8e, 0x2b, 0xda, 0x77, 0x27, 0x95, 0xb1, 0x87, 0x27, 0x95,
+	0xb1, 0x3f, 0x4e, 0x2a, 0x63, 0x9f, 0xbe, 0xe1, 0xb8, 0xbc, 0x13, 0x36, 0xcd, 0x16, 0xed, 0x45,
+	0x26, 0x3c, 0xc2, 0x95, 0x2d, 0xf1, 0xea, 0x1a, 0xb0, 0xf7, 0x56, 0xba, 0x3a, 0xac, 0x36, 0x0b,
+	0xf2, 0x15, 0xf6, 0xda, 0x3f, 0x01, 0x00, 0x00, 0xff, 0xff, 0xb6, 0xb8, 0xae, 0x5c, 0x3b, 0x0e,
+	0x00, 0x00,
 }
 
 // Reference imports to suppress errors if they are not otherwise used.
@@ -610,6 +1266,11 @@ type MsgClient interface {
 	Deposit(ctx context.Context, in *MsgDeposit, opts ...grpc.CallOption) (*MsgDepositResponse, error)
 	// Withdraw moves coins that no purpose holds back to the sender's balance.
 	Withdraw(ctx context.Context, in *MsgWithdraw, opts ...grpc.CallOption) (*MsgWithdrawResponse, error)
+	// Lock locks a part of the deposit for weight: of what is free, and from the sender's balance where that is short.
+	Lock(ctx context.Context, in *MsgLock, opts ...grpc.CallOption) (*MsgLockResponse, error)
+	// Unlock opens a withdrawal of coins locked for weight. They are paid to the sender's balance by themselves.
+	Unlock(ctx context.Context, in *MsgUnlock, opts ...grpc.CallOption) (*MsgUnlockResponse, error)
+	UpdateParams(ctx context.Context, in *MsgUpdateParams, opts ...grpc.CallOption) (*MsgUpdateParamsResponse, error)
 }
 
 type msgClient struct {
@@ -638,12 +1299,44 @@ func (c *msgClient) Withdraw(ctx context.Context, in *MsgWithdraw, opts ...grpc.
 	return out, nil
 }
 
+func (c *msgClient) Lock(ctx context.Context, in *MsgLock, opts ...grpc.CallOption) (*MsgLockResponse, error) {
+	out := new(MsgLockResponse)
+	err := c.cc.Invoke(ctx, "/assay.collateral.v1.Msg/Lock", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) Unlock(ctx context.Context, in *MsgUnlock, opts ...grpc.CallOption) (*MsgUnlockResponse, error) {
+	out := new(MsgUnlockResponse)
+	err := c.cc.Invoke(ctx, "/assay.collateral.v1.Msg/Unlock", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *msgClient) UpdateParams(ctx context.Context, in *MsgUpdateParams, opts ...grpc.CallOption) (*MsgUpdateParamsResponse, error) {
+	out := new(MsgUpdateParamsResponse)
+	err := c.cc.Invoke(ctx, "/assay.collateral.v1.Msg/UpdateParams", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // MsgServer is the server API for Msg service.
 type MsgServer interface {
 	// Deposit moves coins from the sender's balance into its deposit.
 	Deposit(context.Context, *MsgDeposit) (*MsgDepositResponse, error)
 	// Withdraw moves coins that no purpose holds back to the sender's balance.
 	Withdraw(context.Context, *MsgWithdraw) (*MsgWithdrawResponse, error)
+	// Lock locks a part of the deposit for weight: of what is free, and from the sender's balance where that is short.
+	Lock(context.Context, *MsgLock) (*MsgLockResponse, error)
+	// Unlock opens a withdrawal of coins locked for weight. They are paid to the sender's balance by themselves.
+	Unlock(context.Context, *MsgUnlock) (*MsgUnlockResponse, error)
+	UpdateParams(context.Context, *MsgUpdateParams) (*MsgUpdateParamsResponse, error)
 }
 
 // UnimplementedMsgServer can be embedded to have forward compatible implementations.
@@ -655,6 +1348,15 @@ func (*UnimplementedMsgServer) Deposit(ctx context.Context, req *MsgDeposit) (*M
 }
 func (*UnimplementedMsgServer) Withdraw(ctx context.Context, req *MsgWithdraw) (*MsgWithdrawResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method Withdraw not implemented")
+}
+func (*UnimplementedMsgServer) Lock(ctx context.Context, req *MsgLock) (*MsgLockResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Lock not implemented")
+}
+func (*UnimplementedMsgServer) Unlock(ctx context.Context, req *MsgUnlock) (*MsgUnlockResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Unlock not implemented")
+}
+func (*UnimplementedMsgServer) UpdateParams(ctx context.Context, req *MsgUpdateParams) (*MsgUpdateParamsResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method UpdateParams not implemented")
 }
 
 func RegisterMsgServer(s grpc1.Server, srv MsgServer) {
@@ -697,6 +1399,60 @@ func _Msg_Withdraw_Handler(srv interface{}, ctx context.Context, dec func(interf
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Msg_Lock_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgLock)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).Lock(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/assay.collateral.v1.Msg/Lock",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).Lock(ctx, req.(*MsgLock))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_Unlock_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgUnlock)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).Unlock(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/assay.collateral.v1.Msg/Unlock",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).Unlock(ctx, req.(*MsgUnlock))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Msg_UpdateParams_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgUpdateParams)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).UpdateParams(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/assay.collateral.v1.Msg/UpdateParams",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).UpdateParams(ctx, req.(*MsgUpdateParams))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 var Msg_serviceDesc = _Msg_serviceDesc
 var _Msg_serviceDesc = grpc.ServiceDesc{
 	ServiceName: "assay.collateral.v1.Msg",
@@ -710,6 +1466,18 @@ var _Msg_serviceDesc = grpc.ServiceDesc{
 			MethodName: "Withdraw",
 			Handler:    _Msg_Withdraw_Handler,
 		},
+		{
+			MethodName: "Lock",
+			Handler:    _Msg_Lock_Handler,
+		},
+		{
+			MethodName: "Unlock",
+			Handler:    _Msg_Unlock_Handler,
+		},
+		{
+			MethodName: "UpdateParams",
+			Handler:    _Msg_UpdateParams_Handler,
+		},
 	},
 	Streams:  []grpc.StreamDesc{},
 	Metadata: "assay/collateral/v1/collateral.proto",
@@ -719,6 +1487,7 @@ var _Msg_serviceDesc = grpc.ServiceDesc{
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://godoc.org/google.golang.org/grpc#ClientConn.NewStream.
 type QueryClient interface {
+	Params(ctx context.Context, in *QueryParamsRequest, opts ...grpc.CallOption) (*QueryParamsResponse, error)
 	Account(ctx context.Context, in *QueryAccountRequest, opts ...grpc.CallOption) (*QueryAccountResponse, error)
 	Accounts(ctx context.Context, in *QueryAccountsRequest, opts ...grpc.CallOption) (*QueryAccountsResponse, error)
 }
@@ -729,6 +1498,15 @@ type queryClient struct {
 
 func NewQueryClient(cc grpc1.ClientConn) QueryClient {
 	return &queryClient{cc}
+}
+
+func (c *queryClient) Params(ctx context.Context, in *QueryParamsRequest, opts ...grpc.CallOption) (*QueryParamsResponse, error) {
+	out := new(QueryParamsResponse)
+	err := c.cc.Invoke(ctx, "/assay.collateral.v1.Query/Params", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 func (c *queryClient) Account(ctx context.Context, in *QueryAccountRequest, opts ...grpc.CallOption) (*QueryAccountResponse, error) {
@@ -751,6 +1529,7 @@ func (c *queryClient) Accounts(ctx context.Context, in *QueryAccountsRequest, op
 
 // QueryServer is the server API for Query service.
 type QueryServer interface {
+	Params(context.Context, *QueryParamsRequest) (*QueryParamsResponse, error)
 	Account(context.Context, *QueryAccountRequest) (*QueryAccountResponse, error)
 	Accounts(context.Context, *QueryAccountsRequest) (*QueryAccountsResponse, error)
 }
@@ -759,6 +1538,9 @@ type QueryServer interface {
 type UnimplementedQueryServer struct {
 }
 
+func (*UnimplementedQueryServer) Params(ctx context.Context, req *QueryParamsRequest) (*QueryParamsResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Params not implemented")
+}
 func (*UnimplementedQueryServer) Account(ctx context.Context, req *QueryAccountRequest) (*QueryAccountResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method Account not implemented")
 }
@@ -768,6 +1550,24 @@ func (*UnimplementedQueryServer) Accounts(ctx context.Context, req *QueryAccount
 
 func RegisterQueryServer(s grpc1.Server, srv QueryServer) {
 	s.RegisterService(&_Query_serviceDesc, srv)
+}
+
+func _Query_Params_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryParamsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Params(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/assay.collateral.v1.Query/Params",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Params(ctx, req.(*QueryParamsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
 }
 
 func _Query_Account_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
@@ -812,6 +1612,10 @@ var _Query_serviceDesc = grpc.ServiceDesc{
 	HandlerType: (*QueryServer)(nil),
 	Methods: []grpc.MethodDesc{
 		{
+			MethodName: "Params",
+			Handler:    _Query_Params_Handler,
+		},
+		{
 			MethodName: "Account",
 			Handler:    _Query_Account_Handler,
 		},
@@ -844,6 +1648,30 @@ func (m *Account) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	{
+		size := m.Held.Size()
+		i -= size
+		if _, err := m.Held.MarshalTo(dAtA[i:]); err != nil {
+			return 0, err
+		}
+		i = encodeVarintCollateral(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x2a
+	if len(m.Withdrawals) > 0 {
+		for iNdEx := len(m.Withdrawals) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Withdrawals[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintCollateral(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x22
+		}
+	}
 	if len(m.Locks) > 0 {
 		for iNdEx := len(m.Locks) - 1; iNdEx >= 0; iNdEx-- {
 			{
@@ -918,6 +1746,135 @@ func (m *Lock) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	return len(dAtA) - i, nil
 }
 
+func (m *Withdrawal) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *Withdrawal) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *Withdrawal) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.RetryHeight != 0 {
+		i = encodeVarintCollateral(dAtA, i, uint64(m.RetryHeight))
+		i--
+		dAtA[i] = 0x20
+	}
+	{
+		size := m.Amount.Size()
+		i -= size
+		if _, err := m.Amount.MarshalTo(dAtA[i:]); err != nil {
+			return 0, err
+		}
+		i = encodeVarintCollateral(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x1a
+	if m.Time != 0 {
+		i = encodeVarintCollateral(dAtA, i, uint64(m.Time))
+		i--
+		dAtA[i] = 0x10
+	}
+	if m.Height != 0 {
+		i = encodeVarintCollateral(dAtA, i, uint64(m.Height))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *Params) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *Params) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *Params) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.FreeShareBps != 0 {
+		i = encodeVarintCollateral(dAtA, i, uint64(m.FreeShareBps))
+		i--
+		dAtA[i] = 0x18
+	}
+	{
+		size := m.CollateralPerUnit.Size()
+		i -= size
+		if _, err := m.CollateralPerUnit.MarshalTo(dAtA[i:]); err != nil {
+			return 0, err
+		}
+		i = encodeVarintCollateral(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x12
+	if m.UnbondingBlocks != 0 {
+		i = encodeVarintCollateral(dAtA, i, uint64(m.UnbondingBlocks))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *Rise) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *Rise) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *Rise) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	{
+		size := m.CollateralPerUnit.Size()
+		i -= size
+		if _, err := m.CollateralPerUnit.MarshalTo(dAtA[i:]); err != nil {
+			return 0, err
+		}
+		i = encodeVarintCollateral(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x12
+	if m.Epoch != 0 {
+		i = encodeVarintCollateral(dAtA, i, uint64(m.Epoch))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
 func (m *GenesisState) Marshal() (dAtA []byte, err error) {
 	size := m.Size()
 	dAtA = make([]byte, size)
@@ -938,6 +1895,42 @@ func (m *GenesisState) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if len(m.Rises) > 0 {
+		for iNdEx := len(m.Rises) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Rises[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintCollateral(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x22
+		}
+	}
+	if m.PendingParams != nil {
+		{
+			size, err := m.PendingParams.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintCollateral(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x1a
+	}
+	{
+		size, err := m.Params.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintCollateral(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x12
 	if len(m.Accounts) > 0 {
 		for iNdEx := len(m.Accounts) - 1; iNdEx >= 0; iNdEx-- {
 			{
@@ -1081,6 +2074,277 @@ func (m *MsgWithdrawResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	return len(dAtA) - i, nil
 }
 
+func (m *MsgLock) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgLock) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgLock) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	{
+		size := m.Amount.Size()
+		i -= size
+		if _, err := m.Amount.MarshalTo(dAtA[i:]); err != nil {
+			return 0, err
+		}
+		i = encodeVarintCollateral(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x12
+	if len(m.Address) > 0 {
+		i -= len(m.Address)
+		copy(dAtA[i:], m.Address)
+		i = encodeVarintCollateral(dAtA, i, uint64(len(m.Address)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgLockResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgLockResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgLockResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgUnlock) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgUnlock) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgUnlock) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	{
+		size := m.Amount.Size()
+		i -= size
+		if _, err := m.Amount.MarshalTo(dAtA[i:]); err != nil {
+			return 0, err
+		}
+		i = encodeVarintCollateral(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x12
+	if len(m.Address) > 0 {
+		i -= len(m.Address)
+		copy(dAtA[i:], m.Address)
+		i = encodeVarintCollateral(dAtA, i, uint64(len(m.Address)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgUnlockResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgUnlockResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgUnlockResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgUpdateParams) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgUpdateParams) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgUpdateParams) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	{
+		size, err := m.Params.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintCollateral(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x12
+	if len(m.Authority) > 0 {
+		i -= len(m.Authority)
+		copy(dAtA[i:], m.Authority)
+		i = encodeVarintCollateral(dAtA, i, uint64(len(m.Authority)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgUpdateParamsResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgUpdateParamsResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgUpdateParamsResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryParamsRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryParamsRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryParamsRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryParamsResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryParamsResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryParamsResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Rises) > 0 {
+		for iNdEx := len(m.Rises) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Rises[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintCollateral(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x1a
+		}
+	}
+	if m.PendingParams != nil {
+		{
+			size, err := m.PendingParams.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintCollateral(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x12
+	}
+	{
+		size, err := m.Params.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintCollateral(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0xa
+	return len(dAtA) - i, nil
+}
+
 func (m *QueryAccountRequest) Marshal() (dAtA []byte, err error) {
 	size := m.Size()
 	dAtA = make([]byte, size)
@@ -1131,6 +2395,20 @@ func (m *QueryAccountResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if len(m.Due) > 0 {
+		for iNdEx := len(m.Due) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Due[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintCollateral(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x1a
+		}
+	}
 	{
 		size := m.Free.Size()
 		i -= size
@@ -1151,6 +2429,39 @@ func (m *QueryAccountResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	}
 	i--
 	dAtA[i] = 0xa
+	return len(dAtA) - i, nil
+}
+
+func (m *Due) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *Due) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *Due) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Time != 0 {
+		i = encodeVarintCollateral(dAtA, i, uint64(m.Time))
+		i--
+		dAtA[i] = 0x10
+	}
+	if m.Height != 0 {
+		i = encodeVarintCollateral(dAtA, i, uint64(m.Height))
+		i--
+		dAtA[i] = 0x8
+	}
 	return len(dAtA) - i, nil
 }
 
@@ -1267,6 +2578,14 @@ func (m *Account) Size() (n int) {
 			n += 1 + l + sovCollateral(uint64(l))
 		}
 	}
+	if len(m.Withdrawals) > 0 {
+		for _, e := range m.Withdrawals {
+			l = e.Size()
+			n += 1 + l + sovCollateral(uint64(l))
+		}
+	}
+	l = m.Held.Size()
+	n += 1 + l + sovCollateral(uint64(l))
 	return n
 }
 
@@ -1285,6 +2604,57 @@ func (m *Lock) Size() (n int) {
 	return n
 }
 
+func (m *Withdrawal) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Height != 0 {
+		n += 1 + sovCollateral(uint64(m.Height))
+	}
+	if m.Time != 0 {
+		n += 1 + sovCollateral(uint64(m.Time))
+	}
+	l = m.Amount.Size()
+	n += 1 + l + sovCollateral(uint64(l))
+	if m.RetryHeight != 0 {
+		n += 1 + sovCollateral(uint64(m.RetryHeight))
+	}
+	return n
+}
+
+func (m *Params) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.UnbondingBlocks != 0 {
+		n += 1 + sovCollateral(uint64(m.UnbondingBlocks))
+	}
+	l = m.CollateralPerUnit.Size()
+	n += 1 + l + sovCollateral(uint64(l))
+	if m.FreeShareBps != 0 {
+		n += 1 + sovCollateral(uint64(m.FreeShareBps))
+	}
+	return n
+}
+
+func (m *Rise) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Epoch != 0 {
+		n += 1 + sovCollateral(uint64(m.Epoch))
+	}
+	l = m.CollateralPerUnit.Size()
+	n += 1 + l + sovCollateral(uint64(l))
+	return n
+}
+
 func (m *GenesisState) Size() (n int) {
 	if m == nil {
 		return 0
@@ -1293,6 +2663,18 @@ func (m *GenesisState) Size() (n int) {
 	_ = l
 	if len(m.Accounts) > 0 {
 		for _, e := range m.Accounts {
+			l = e.Size()
+			n += 1 + l + sovCollateral(uint64(l))
+		}
+	}
+	l = m.Params.Size()
+	n += 1 + l + sovCollateral(uint64(l))
+	if m.PendingParams != nil {
+		l = m.PendingParams.Size()
+		n += 1 + l + sovCollateral(uint64(l))
+	}
+	if len(m.Rises) > 0 {
+		for _, e := range m.Rises {
 			l = e.Size()
 			n += 1 + l + sovCollateral(uint64(l))
 		}
@@ -1348,6 +2730,108 @@ func (m *MsgWithdrawResponse) Size() (n int) {
 	return n
 }
 
+func (m *MsgLock) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Address)
+	if l > 0 {
+		n += 1 + l + sovCollateral(uint64(l))
+	}
+	l = m.Amount.Size()
+	n += 1 + l + sovCollateral(uint64(l))
+	return n
+}
+
+func (m *MsgLockResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	return n
+}
+
+func (m *MsgUnlock) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Address)
+	if l > 0 {
+		n += 1 + l + sovCollateral(uint64(l))
+	}
+	l = m.Amount.Size()
+	n += 1 + l + sovCollateral(uint64(l))
+	return n
+}
+
+func (m *MsgUnlockResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	return n
+}
+
+func (m *MsgUpdateParams) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Authority)
+	if l > 0 {
+		n += 1 + l + sovCollateral(uint64(l))
+	}
+	l = m.Params.Size()
+	n += 1 + l + sovCollateral(uint64(l))
+	return n
+}
+
+func (m *MsgUpdateParamsResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	return n
+}
+
+func (m *QueryParamsRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	return n
+}
+
+func (m *QueryParamsResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = m.Params.Size()
+	n += 1 + l + sovCollateral(uint64(l))
+	if m.PendingParams != nil {
+		l = m.PendingParams.Size()
+		n += 1 + l + sovCollateral(uint64(l))
+	}
+	if len(m.Rises) > 0 {
+		for _, e := range m.Rises {
+			l = e.Size()
+			n += 1 + l + sovCollateral(uint64(l))
+		}
+	}
+	return n
+}
+
 func (m *QueryAccountRequest) Size() (n int) {
 	if m == nil {
 		return 0
@@ -1371,6 +2855,27 @@ func (m *QueryAccountResponse) Size() (n int) {
 	n += 1 + l + sovCollateral(uint64(l))
 	l = m.Free.Size()
 	n += 1 + l + sovCollateral(uint64(l))
+	if len(m.Due) > 0 {
+		for _, e := range m.Due {
+			l = e.Size()
+			n += 1 + l + sovCollateral(uint64(l))
+		}
+	}
+	return n
+}
+
+func (m *Due) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Height != 0 {
+		n += 1 + sovCollateral(uint64(m.Height))
+	}
+	if m.Time != 0 {
+		n += 1 + sovCollateral(uint64(m.Time))
+	}
 	return n
 }
 
@@ -1541,6 +3046,74 @@ func (m *Account) Unmarshal(dAtA []byte) error {
 				return err
 			}
 			iNdEx = postIndex
+		case 4:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Withdrawals", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCollateral
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Withdrawals = append(m.Withdrawals, Withdrawal{})
+			if err := m.Withdrawals[len(m.Withdrawals)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 5:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Held", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCollateral
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Held.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
 			skippy, err := skipCollateral(dAtA[iNdEx:])
@@ -1678,6 +3251,372 @@ func (m *Lock) Unmarshal(dAtA []byte) error {
 	}
 	return nil
 }
+func (m *Withdrawal) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowCollateral
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: Withdrawal: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: Withdrawal: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Height", wireType)
+			}
+			m.Height = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCollateral
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Height |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Time", wireType)
+			}
+			m.Time = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCollateral
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Time |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Amount", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCollateral
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Amount.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field RetryHeight", wireType)
+			}
+			m.RetryHeight = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCollateral
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.RetryHeight |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipCollateral(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *Params) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowCollateral
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: Params: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: Params: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field UnbondingBlocks", wireType)
+			}
+			m.UnbondingBlocks = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCollateral
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.UnbondingBlocks |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field CollateralPerUnit", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCollateral
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.CollateralPerUnit.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field FreeShareBps", wireType)
+			}
+			m.FreeShareBps = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCollateral
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.FreeShareBps |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipCollateral(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *Rise) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowCollateral
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: Rise: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: Rise: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Epoch", wireType)
+			}
+			m.Epoch = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCollateral
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Epoch |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field CollateralPerUnit", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCollateral
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.CollateralPerUnit.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipCollateral(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
 func (m *GenesisState) Unmarshal(dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
@@ -1738,6 +3677,109 @@ func (m *GenesisState) Unmarshal(dAtA []byte) error {
 			}
 			m.Accounts = append(m.Accounts, Account{})
 			if err := m.Accounts[len(m.Accounts)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Params", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCollateral
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Params.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field PendingParams", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCollateral
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.PendingParams == nil {
+				m.PendingParams = &Params{}
+			}
+			if err := m.PendingParams.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 4:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Rises", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCollateral
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Rises = append(m.Rises, Rise{})
+			if err := m.Rises[len(m.Rises)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -2094,6 +4136,706 @@ func (m *MsgWithdrawResponse) Unmarshal(dAtA []byte) error {
 	}
 	return nil
 }
+func (m *MsgLock) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowCollateral
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgLock: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgLock: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Address", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCollateral
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Address = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Amount", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCollateral
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Amount.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipCollateral(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgLockResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowCollateral
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgLockResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgLockResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		default:
+			iNdEx = preIndex
+			skippy, err := skipCollateral(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgUnlock) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowCollateral
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgUnlock: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgUnlock: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Address", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCollateral
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Address = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Amount", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCollateral
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Amount.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipCollateral(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgUnlockResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowCollateral
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgUnlockResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgUnlockResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		default:
+			iNdEx = preIndex
+			skippy, err := skipCollateral(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgUpdateParams) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowCollateral
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgUpdateParams: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgUpdateParams: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Authority", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCollateral
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Authority = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Params", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCollateral
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Params.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipCollateral(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgUpdateParamsResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowCollateral
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgUpdateParamsResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgUpdateParamsResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		default:
+			iNdEx = preIndex
+			skippy, err := skipCollateral(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryParamsRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowCollateral
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryParamsRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryParamsRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		default:
+			iNdEx = preIndex
+			skippy, err := skipCollateral(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryParamsResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowCollateral
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryParamsResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryParamsResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Params", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCollateral
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Params.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field PendingParams", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCollateral
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.PendingParams == nil {
+				m.PendingParams = &Params{}
+			}
+			if err := m.PendingParams.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Rises", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCollateral
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Rises = append(m.Rises, Rise{})
+			if err := m.Rises[len(m.Rises)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipCollateral(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
 func (m *QueryAccountRequest) Unmarshal(dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
@@ -2272,6 +5014,128 @@ func (m *QueryAccountResponse) Unmarshal(dAtA []byte) error {
 				return err
 			}
 			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Due", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCollateral
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Due = append(m.Due, Due{})
+			if err := m.Due[len(m.Due)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipCollateral(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthCollateral
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *Due) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowCollateral
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: Due: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: Due: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Height", wireType)
+			}
+			m.Height = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCollateral
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Height |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Time", wireType)
+			}
+			m.Time = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCollateral
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Time |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := skipCollateral(dAtA[iNdEx:])

@@ -5,6 +5,7 @@ package courtv1
 
 import (
 	context "context"
+	cosmossdk_io_math "cosmossdk.io/math"
 	fmt "fmt"
 	_ "github.com/cosmos/cosmos-sdk/types/msgservice"
 	query "github.com/cosmos/cosmos-sdk/types/query"
@@ -107,6 +108,45 @@ func (x Offence) String() string {
 
 func (Offence) EnumDescriptor() ([]byte, []int) {
 	return fileDescriptor_4e23ace648a25d0b, []int{1}
+}
+
+// PenaltyState is what becomes of coins that were taken for an offence.
+type PenaltyState int32
+
+const (
+	PenaltyUnspecified PenaltyState = 0
+	// until the epoch of the offence is finalised
+	PenaltyTaken PenaltyState = 1
+	// too much weight was silent or proven wrong in one epoch: burnt later, unless a vote releases it
+	PenaltyHeld PenaltyState = 2
+	// burnt in one of the next blocks, but for the bounty
+	PenaltyDue PenaltyState = 3
+	// given back in one of the next blocks
+	PenaltyReleased PenaltyState = 4
+)
+
+var PenaltyState_name = map[int32]string{
+	0: "PENALTY_UNSPECIFIED",
+	1: "PENALTY_TAKEN",
+	2: "PENALTY_HELD",
+	3: "PENALTY_DUE",
+	4: "PENALTY_RELEASED",
+}
+
+var PenaltyState_value = map[string]int32{
+	"PENALTY_UNSPECIFIED": 0,
+	"PENALTY_TAKEN":       1,
+	"PENALTY_HELD":        2,
+	"PENALTY_DUE":         3,
+	"PENALTY_RELEASED":    4,
+}
+
+func (x PenaltyState) String() string {
+	return proto.EnumName(PenaltyState_name, int32(x))
+}
+
+func (PenaltyState) EnumDescriptor() ([]byte, []int) {
+	return fileDescriptor_4e23ace648a25d0b, []int{2}
 }
 
 // LeafRef names one leaf of one log of the running epoch.
@@ -441,6 +481,230 @@ func (m *Claimant) GetRefuted() bool {
 	return false
 }
 
+// Penalty is coins of a participant that were taken for an offence; they lie in x/collateral until they are burnt or
+// given back, and then the record goes.
+type Penalty struct {
+	Number uint64 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	// in which the offence was proven
+	Epoch       uint64  `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Participant string  `protobuf:"bytes,3,opt,name=participant,proto3" json:"participant,omitempty"`
+	Offence     Offence `protobuf:"varint,4,opt,name=offence,proto3,enum=assay.court.v1.Offence" json:"offence,omitempty"`
+	// in acpc
+	Amount cosmossdk_io_math.Int `protobuf:"bytes,5,opt,name=amount,proto3,customtype=cosmossdk.io/math.Int" json:"amount"`
+	State  PenaltyState          `protobuf:"varint,6,opt,name=state,proto3,enum=assay.court.v1.PenaltyState" json:"state,omitempty"`
+	// held: burnt with the begin of this epoch
+	Until uint64 `protobuf:"varint,7,opt,name=until,proto3" json:"until,omitempty"`
+	// who proved it, rising; they share the bounty
+	Finders []string `protobuf:"bytes,8,rep,name=finders,proto3" json:"finders,omitempty"`
+}
+
+func (m *Penalty) Reset()         { *m = Penalty{} }
+func (m *Penalty) String() string { return proto.CompactTextString(m) }
+func (*Penalty) ProtoMessage()    {}
+func (*Penalty) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4e23ace648a25d0b, []int{4}
+}
+func (m *Penalty) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *Penalty) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_Penalty.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *Penalty) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_Penalty.Merge(m, src)
+}
+func (m *Penalty) XXX_Size() int {
+	return m.Size()
+}
+func (m *Penalty) XXX_DiscardUnknown() {
+	xxx_messageInfo_Penalty.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_Penalty proto.InternalMessageInfo
+
+func (m *Penalty) GetNumber() uint64 {
+	if m != nil {
+		return m.Number
+	}
+	return 0
+}
+
+func (m *Penalty) GetEpoch() uint64 {
+	if m != nil {
+		return m.Epoch
+	}
+	return 0
+}
+
+func (m *Penalty) GetParticipant() string {
+	if m != nil {
+		return m.Participant
+	}
+	return ""
+}
+
+func (m *Penalty) GetOffence() Offence {
+	if m != nil {
+		return m.Offence
+	}
+	return OffenceUnspecified
+}
+
+func (m *Penalty) GetState() PenaltyState {
+	if m != nil {
+		return m.State
+	}
+	return PenaltyUnspecified
+}
+
+func (m *Penalty) GetUntil() uint64 {
+	if m != nil {
+		return m.Until
+	}
+	return 0
+}
+
+func (m *Penalty) GetFinders() []string {
+	if m != nil {
+		return m.Finders
+	}
+	return nil
+}
+
+// DoubleSign is a proven double signature, kept as long as another one adds to it.
+type DoubleSign struct {
+	// block that brought the evidence, and its time in Unix seconds
+	Height      int64  `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
+	Time        int64  `protobuf:"varint,2,opt,name=time,proto3" json:"time,omitempty"`
+	Participant string `protobuf:"bytes,3,opt,name=participant,proto3" json:"participant,omitempty"`
+	// power of its key at the height of the double signature, in millionths of the whole
+	PowerPpm uint64 `protobuf:"varint,4,opt,name=power_ppm,json=powerPpm,proto3" json:"power_ppm,omitempty"`
+}
+
+func (m *DoubleSign) Reset()         { *m = DoubleSign{} }
+func (m *DoubleSign) String() string { return proto.CompactTextString(m) }
+func (*DoubleSign) ProtoMessage()    {}
+func (*DoubleSign) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4e23ace648a25d0b, []int{5}
+}
+func (m *DoubleSign) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *DoubleSign) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_DoubleSign.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *DoubleSign) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_DoubleSign.Merge(m, src)
+}
+func (m *DoubleSign) XXX_Size() int {
+	return m.Size()
+}
+func (m *DoubleSign) XXX_DiscardUnknown() {
+	xxx_messageInfo_DoubleSign.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_DoubleSign proto.InternalMessageInfo
+
+func (m *DoubleSign) GetHeight() int64 {
+	if m != nil {
+		return m.Height
+	}
+	return 0
+}
+
+func (m *DoubleSign) GetTime() int64 {
+	if m != nil {
+		return m.Time
+	}
+	return 0
+}
+
+func (m *DoubleSign) GetParticipant() string {
+	if m != nil {
+		return m.Participant
+	}
+	return ""
+}
+
+func (m *DoubleSign) GetPowerPpm() uint64 {
+	if m != nil {
+		return m.PowerPpm
+	}
+	return 0
+}
+
+// Failures counts penalties in coins that could not be carried out. The other parts of each sentence stood.
+type Failures struct {
+	Count uint64 `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`
+	// the last one, with its reason
+	Last string `protobuf:"bytes,2,opt,name=last,proto3" json:"last,omitempty"`
+}
+
+func (m *Failures) Reset()         { *m = Failures{} }
+func (m *Failures) String() string { return proto.CompactTextString(m) }
+func (*Failures) ProtoMessage()    {}
+func (*Failures) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4e23ace648a25d0b, []int{6}
+}
+func (m *Failures) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *Failures) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_Failures.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *Failures) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_Failures.Merge(m, src)
+}
+func (m *Failures) XXX_Size() int {
+	return m.Size()
+}
+func (m *Failures) XXX_DiscardUnknown() {
+	xxx_messageInfo_Failures.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_Failures proto.InternalMessageInfo
+
+func (m *Failures) GetCount() uint64 {
+	if m != nil {
+		return m.Count
+	}
+	return 0
+}
+
+func (m *Failures) GetLast() string {
+	if m != nil {
+		return m.Last
+	}
+	return ""
+}
+
 type Params struct {
 	// operations that the chain recomputes per block at most, in units of 2^20, whatever the class
 	JudgeMiopsPerBlock uint64 `protobuf:"varint,1,opt,name=judge_miops_per_block,json=judgeMiopsPerBlock,proto3" json:"judge_miops_per_block,omitempty"`
@@ -448,13 +712,24 @@ type Params struct {
 	JailEpochs uint32 `protobuf:"varint,2,opt,name=jail_epochs,json=jailEpochs,proto3" json:"jail_epochs,omitempty"`
 	// what a claim without weight locks, in acpc; lost when refuted
 	ClaimBond string `protobuf:"bytes,3,opt,name=claim_bond,json=claimBond,proto3" json:"claim_bond,omitempty"`
+	// parts of what is slashable that an offence costs, in basis points; of a double sign at least so much
+	SlashFraudBps      uint64 `protobuf:"varint,4,opt,name=slash_fraud_bps,json=slashFraudBps,proto3" json:"slash_fraud_bps,omitempty"`
+	SlashDoubleSignBps uint64 `protobuf:"varint,5,opt,name=slash_double_sign_bps,json=slashDoubleSignBps,proto3" json:"slash_double_sign_bps,omitempty"`
+	SlashFalseBps      uint64 `protobuf:"varint,6,opt,name=slash_false_bps,json=slashFalseBps,proto3" json:"slash_false_bps,omitempty"`
+	// part of what is slashed that goes to those who proved the offence, in basis points
+	BountyBps uint64 `protobuf:"varint,7,opt,name=bounty_bps,json=bountyBps,proto3" json:"bounty_bps,omitempty"`
+	// where those silent or proven wrong in an epoch held more of its weight, in basis points, silence counts not towards
+	// jail and slashes are held
+	MassBps uint64 `protobuf:"varint,8,opt,name=mass_bps,json=massBps,proto3" json:"mass_bps,omitempty"`
+	// epochs that a slash is held, unless a vote releases it
+	HoldEpochs uint64 `protobuf:"varint,9,opt,name=hold_epochs,json=holdEpochs,proto3" json:"hold_epochs,omitempty"`
 }
 
 func (m *Params) Reset()         { *m = Params{} }
 func (m *Params) String() string { return proto.CompactTextString(m) }
 func (*Params) ProtoMessage()    {}
 func (*Params) Descriptor() ([]byte, []int) {
-	return fileDescriptor_4e23ace648a25d0b, []int{4}
+	return fileDescriptor_4e23ace648a25d0b, []int{7}
 }
 func (m *Params) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -504,6 +779,48 @@ func (m *Params) GetClaimBond() string {
 	return ""
 }
 
+func (m *Params) GetSlashFraudBps() uint64 {
+	if m != nil {
+		return m.SlashFraudBps
+	}
+	return 0
+}
+
+func (m *Params) GetSlashDoubleSignBps() uint64 {
+	if m != nil {
+		return m.SlashDoubleSignBps
+	}
+	return 0
+}
+
+func (m *Params) GetSlashFalseBps() uint64 {
+	if m != nil {
+		return m.SlashFalseBps
+	}
+	return 0
+}
+
+func (m *Params) GetBountyBps() uint64 {
+	if m != nil {
+		return m.BountyBps
+	}
+	return 0
+}
+
+func (m *Params) GetMassBps() uint64 {
+	if m != nil {
+		return m.MassBps
+	}
+	return 0
+}
+
+func (m *Params) GetHoldEpochs() uint64 {
+	if m != nil {
+		return m.HoldEpochs
+	}
+	return 0
+}
+
 type GenesisState struct {
 	Params Params `protobuf:"bytes,1,opt,name=params,proto3" json:"params"`
 	// voted, and in force from the next epoch on
@@ -513,13 +830,19 @@ type GenesisState struct {
 	Next       uint64      `protobuf:"varint,4,opt,name=next,proto3" json:"next,omitempty"`
 	Judgements []Judgement `protobuf:"bytes,5,rep,name=judgements,proto3" json:"judgements"`
 	Claimants  []Claimant  `protobuf:"bytes,6,rep,name=claimants,proto3" json:"claimants"`
+	// by epoch and number, rising, and the number of the next one
+	Penalties   []Penalty `protobuf:"bytes,7,rep,name=penalties,proto3" json:"penalties"`
+	NextPenalty uint64    `protobuf:"varint,8,opt,name=next_penalty,json=nextPenalty,proto3" json:"next_penalty,omitempty"`
+	// by height and participant, rising
+	DoubleSigns []DoubleSign `protobuf:"bytes,9,rep,name=double_signs,json=doubleSigns,proto3" json:"double_signs"`
+	Failures    *Failures    `protobuf:"bytes,10,opt,name=failures,proto3" json:"failures,omitempty"`
 }
 
 func (m *GenesisState) Reset()         { *m = GenesisState{} }
 func (m *GenesisState) String() string { return proto.CompactTextString(m) }
 func (*GenesisState) ProtoMessage()    {}
 func (*GenesisState) Descriptor() ([]byte, []int) {
-	return fileDescriptor_4e23ace648a25d0b, []int{5}
+	return fileDescriptor_4e23ace648a25d0b, []int{8}
 }
 func (m *GenesisState) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -590,6 +913,34 @@ func (m *GenesisState) GetClaimants() []Claimant {
 	return nil
 }
 
+func (m *GenesisState) GetPenalties() []Penalty {
+	if m != nil {
+		return m.Penalties
+	}
+	return nil
+}
+
+func (m *GenesisState) GetNextPenalty() uint64 {
+	if m != nil {
+		return m.NextPenalty
+	}
+	return 0
+}
+
+func (m *GenesisState) GetDoubleSigns() []DoubleSign {
+	if m != nil {
+		return m.DoubleSigns
+	}
+	return nil
+}
+
+func (m *GenesisState) GetFailures() *Failures {
+	if m != nil {
+		return m.Failures
+	}
+	return nil
+}
+
 type Queued struct {
 	Number uint64 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
 	Claim  Claim  `protobuf:"bytes,2,opt,name=claim,proto3" json:"claim"`
@@ -599,7 +950,7 @@ func (m *Queued) Reset()         { *m = Queued{} }
 func (m *Queued) String() string { return proto.CompactTextString(m) }
 func (*Queued) ProtoMessage()    {}
 func (*Queued) Descriptor() ([]byte, []int) {
-	return fileDescriptor_4e23ace648a25d0b, []int{6}
+	return fileDescriptor_4e23ace648a25d0b, []int{9}
 }
 func (m *Queued) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -651,7 +1002,7 @@ func (m *MsgUpdateParams) Reset()         { *m = MsgUpdateParams{} }
 func (m *MsgUpdateParams) String() string { return proto.CompactTextString(m) }
 func (*MsgUpdateParams) ProtoMessage()    {}
 func (*MsgUpdateParams) Descriptor() ([]byte, []int) {
-	return fileDescriptor_4e23ace648a25d0b, []int{7}
+	return fileDescriptor_4e23ace648a25d0b, []int{10}
 }
 func (m *MsgUpdateParams) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -701,7 +1052,7 @@ func (m *MsgUpdateParamsResponse) Reset()         { *m = MsgUpdateParamsResponse
 func (m *MsgUpdateParamsResponse) String() string { return proto.CompactTextString(m) }
 func (*MsgUpdateParamsResponse) ProtoMessage()    {}
 func (*MsgUpdateParamsResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_4e23ace648a25d0b, []int{8}
+	return fileDescriptor_4e23ace648a25d0b, []int{11}
 }
 func (m *MsgUpdateParamsResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -730,6 +1081,113 @@ func (m *MsgUpdateParamsResponse) XXX_DiscardUnknown() {
 
 var xxx_messageInfo_MsgUpdateParamsResponse proto.InternalMessageInfo
 
+type MsgReleaseHeld struct {
+	Authority string `protobuf:"bytes,1,opt,name=authority,proto3" json:"authority,omitempty"`
+	// in which the offences were proven
+	Epoch uint64 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// empty: everybody's
+	Participant string `protobuf:"bytes,3,opt,name=participant,proto3" json:"participant,omitempty"`
+}
+
+func (m *MsgReleaseHeld) Reset()         { *m = MsgReleaseHeld{} }
+func (m *MsgReleaseHeld) String() string { return proto.CompactTextString(m) }
+func (*MsgReleaseHeld) ProtoMessage()    {}
+func (*MsgReleaseHeld) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4e23ace648a25d0b, []int{12}
+}
+func (m *MsgReleaseHeld) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgReleaseHeld) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgReleaseHeld.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgReleaseHeld) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgReleaseHeld.Merge(m, src)
+}
+func (m *MsgReleaseHeld) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgReleaseHeld) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgReleaseHeld.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgReleaseHeld proto.InternalMessageInfo
+
+func (m *MsgReleaseHeld) GetAuthority() string {
+	if m != nil {
+		return m.Authority
+	}
+	return ""
+}
+
+func (m *MsgReleaseHeld) GetEpoch() uint64 {
+	if m != nil {
+		return m.Epoch
+	}
+	return 0
+}
+
+func (m *MsgReleaseHeld) GetParticipant() string {
+	if m != nil {
+		return m.Participant
+	}
+	return ""
+}
+
+type MsgReleaseHeldResponse struct {
+	// penalties that are given back in the next blocks
+	Released uint64 `protobuf:"varint,1,opt,name=released,proto3" json:"released,omitempty"`
+}
+
+func (m *MsgReleaseHeldResponse) Reset()         { *m = MsgReleaseHeldResponse{} }
+func (m *MsgReleaseHeldResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgReleaseHeldResponse) ProtoMessage()    {}
+func (*MsgReleaseHeldResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4e23ace648a25d0b, []int{13}
+}
+func (m *MsgReleaseHeldResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgReleaseHeldResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgReleaseHeldResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgReleaseHeldResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgReleaseHeldResponse.Merge(m, src)
+}
+func (m *MsgReleaseHeldResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgReleaseHeldResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgReleaseHeldResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgReleaseHeldResponse proto.InternalMessageInfo
+
+func (m *MsgReleaseHeldResponse) GetReleased() uint64 {
+	if m != nil {
+		return m.Released
+	}
+	return 0
+}
+
 type QueryParamsRequest struct {
 }
 
@@ -737,7 +1195,7 @@ func (m *QueryParamsRequest) Reset()         { *m = QueryParamsRequest{} }
 func (m *QueryParamsRequest) String() string { return proto.CompactTextString(m) }
 func (*QueryParamsRequest) ProtoMessage()    {}
 func (*QueryParamsRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_4e23ace648a25d0b, []int{9}
+	return fileDescriptor_4e23ace648a25d0b, []int{14}
 }
 func (m *QueryParamsRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -775,7 +1233,7 @@ func (m *QueryParamsResponse) Reset()         { *m = QueryParamsResponse{} }
 func (m *QueryParamsResponse) String() string { return proto.CompactTextString(m) }
 func (*QueryParamsResponse) ProtoMessage()    {}
 func (*QueryParamsResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_4e23ace648a25d0b, []int{10}
+	return fileDescriptor_4e23ace648a25d0b, []int{15}
 }
 func (m *QueryParamsResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -826,7 +1284,7 @@ func (m *QueryClaimsRequest) Reset()         { *m = QueryClaimsRequest{} }
 func (m *QueryClaimsRequest) String() string { return proto.CompactTextString(m) }
 func (*QueryClaimsRequest) ProtoMessage()    {}
 func (*QueryClaimsRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_4e23ace648a25d0b, []int{11}
+	return fileDescriptor_4e23ace648a25d0b, []int{16}
 }
 func (m *QueryClaimsRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -871,7 +1329,7 @@ func (m *QueryClaimsResponse) Reset()         { *m = QueryClaimsResponse{} }
 func (m *QueryClaimsResponse) String() string { return proto.CompactTextString(m) }
 func (*QueryClaimsResponse) ProtoMessage()    {}
 func (*QueryClaimsResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_4e23ace648a25d0b, []int{12}
+	return fileDescriptor_4e23ace648a25d0b, []int{17}
 }
 func (m *QueryClaimsResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -923,7 +1381,7 @@ func (m *QueryJudgementsRequest) Reset()         { *m = QueryJudgementsRequest{}
 func (m *QueryJudgementsRequest) String() string { return proto.CompactTextString(m) }
 func (*QueryJudgementsRequest) ProtoMessage()    {}
 func (*QueryJudgementsRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_4e23ace648a25d0b, []int{13}
+	return fileDescriptor_4e23ace648a25d0b, []int{18}
 }
 func (m *QueryJudgementsRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -975,7 +1433,7 @@ func (m *QueryJudgementsResponse) Reset()         { *m = QueryJudgementsResponse
 func (m *QueryJudgementsResponse) String() string { return proto.CompactTextString(m) }
 func (*QueryJudgementsResponse) ProtoMessage()    {}
 func (*QueryJudgementsResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_4e23ace648a25d0b, []int{14}
+	return fileDescriptor_4e23ace648a25d0b, []int{19}
 }
 func (m *QueryJudgementsResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1027,7 +1485,7 @@ func (m *QueryClaimantRequest) Reset()         { *m = QueryClaimantRequest{} }
 func (m *QueryClaimantRequest) String() string { return proto.CompactTextString(m) }
 func (*QueryClaimantRequest) ProtoMessage()    {}
 func (*QueryClaimantRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_4e23ace648a25d0b, []int{15}
+	return fileDescriptor_4e23ace648a25d0b, []int{20}
 }
 func (m *QueryClaimantRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1080,7 +1538,7 @@ func (m *QueryClaimantResponse) Reset()         { *m = QueryClaimantResponse{} }
 func (m *QueryClaimantResponse) String() string { return proto.CompactTextString(m) }
 func (*QueryClaimantResponse) ProtoMessage()    {}
 func (*QueryClaimantResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_4e23ace648a25d0b, []int{16}
+	return fileDescriptor_4e23ace648a25d0b, []int{21}
 }
 func (m *QueryClaimantResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1123,18 +1581,128 @@ func (m *QueryClaimantResponse) GetBudget() uint32 {
 	return 0
 }
 
+type QueryPenaltiesRequest struct {
+	Pagination *query.PageRequest `protobuf:"bytes,1,opt,name=pagination,proto3" json:"pagination,omitempty"`
+}
+
+func (m *QueryPenaltiesRequest) Reset()         { *m = QueryPenaltiesRequest{} }
+func (m *QueryPenaltiesRequest) String() string { return proto.CompactTextString(m) }
+func (*QueryPenaltiesRequest) ProtoMessage()    {}
+func (*QueryPenaltiesRequest) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4e23ace648a25d0b, []int{22}
+}
+func (m *QueryPenaltiesRequest) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryPenaltiesRequest) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryPenaltiesRequest.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryPenaltiesRequest) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryPenaltiesRequest.Merge(m, src)
+}
+func (m *QueryPenaltiesRequest) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryPenaltiesRequest) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryPenaltiesRequest.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryPenaltiesRequest proto.InternalMessageInfo
+
+func (m *QueryPenaltiesRequest) GetPagination() *query.PageRequest {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
+type QueryPenaltiesResponse struct {
+	Penalties  []Penalty           `protobuf:"bytes,1,rep,name=penalties,proto3" json:"penalties"`
+	Pagination *query.PageResponse `protobuf:"bytes,2,opt,name=pagination,proto3" json:"pagination,omitempty"`
+	Failures   Failures            `protobuf:"bytes,3,opt,name=failures,proto3" json:"failures"`
+}
+
+func (m *QueryPenaltiesResponse) Reset()         { *m = QueryPenaltiesResponse{} }
+func (m *QueryPenaltiesResponse) String() string { return proto.CompactTextString(m) }
+func (*QueryPenaltiesResponse) ProtoMessage()    {}
+func (*QueryPenaltiesResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4e23ace648a25d0b, []int{23}
+}
+func (m *QueryPenaltiesResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *QueryPenaltiesResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_QueryPenaltiesResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *QueryPenaltiesResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_QueryPenaltiesResponse.Merge(m, src)
+}
+func (m *QueryPenaltiesResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *QueryPenaltiesResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_QueryPenaltiesResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_QueryPenaltiesResponse proto.InternalMessageInfo
+
+func (m *QueryPenaltiesResponse) GetPenalties() []Penalty {
+	if m != nil {
+		return m.Penalties
+	}
+	return nil
+}
+
+func (m *QueryPenaltiesResponse) GetPagination() *query.PageResponse {
+	if m != nil {
+		return m.Pagination
+	}
+	return nil
+}
+
+func (m *QueryPenaltiesResponse) GetFailures() Failures {
+	if m != nil {
+		return m.Failures
+	}
+	return Failures{}
+}
+
 func init() {
 	proto.RegisterEnum("assay.court.v1.Source", Source_name, Source_value)
 	proto.RegisterEnum("assay.court.v1.Offence", Offence_name, Offence_value)
+	proto.RegisterEnum("assay.court.v1.PenaltyState", PenaltyState_name, PenaltyState_value)
 	proto.RegisterType((*LeafRef)(nil), "assay.court.v1.LeafRef")
 	proto.RegisterType((*Claim)(nil), "assay.court.v1.Claim")
 	proto.RegisterType((*Judgement)(nil), "assay.court.v1.Judgement")
 	proto.RegisterType((*Claimant)(nil), "assay.court.v1.Claimant")
+	proto.RegisterType((*Penalty)(nil), "assay.court.v1.Penalty")
+	proto.RegisterType((*DoubleSign)(nil), "assay.court.v1.DoubleSign")
+	proto.RegisterType((*Failures)(nil), "assay.court.v1.Failures")
 	proto.RegisterType((*Params)(nil), "assay.court.v1.Params")
 	proto.RegisterType((*GenesisState)(nil), "assay.court.v1.GenesisState")
 	proto.RegisterType((*Queued)(nil), "assay.court.v1.Queued")
 	proto.RegisterType((*MsgUpdateParams)(nil), "assay.court.v1.MsgUpdateParams")
 	proto.RegisterType((*MsgUpdateParamsResponse)(nil), "assay.court.v1.MsgUpdateParamsResponse")
+	proto.RegisterType((*MsgReleaseHeld)(nil), "assay.court.v1.MsgReleaseHeld")
+	proto.RegisterType((*MsgReleaseHeldResponse)(nil), "assay.court.v1.MsgReleaseHeldResponse")
 	proto.RegisterType((*QueryParamsRequest)(nil), "assay.court.v1.QueryParamsRequest")
 	proto.RegisterType((*QueryParamsResponse)(nil), "assay.court.v1.QueryParamsResponse")
 	proto.RegisterType((*QueryClaimsRequest)(nil), "assay.court.v1.QueryClaimsRequest")
@@ -1143,101 +1711,139 @@ func init() {
 	proto.RegisterType((*QueryJudgementsResponse)(nil), "assay.court.v1.QueryJudgementsResponse")
 	proto.RegisterType((*QueryClaimantRequest)(nil), "assay.court.v1.QueryClaimantRequest")
 	proto.RegisterType((*QueryClaimantResponse)(nil), "assay.court.v1.QueryClaimantResponse")
+	proto.RegisterType((*QueryPenaltiesRequest)(nil), "assay.court.v1.QueryPenaltiesRequest")
+	proto.RegisterType((*QueryPenaltiesResponse)(nil), "assay.court.v1.QueryPenaltiesResponse")
 }
 
 func init() { proto.RegisterFile("assay/court/v1/court.proto", fileDescriptor_4e23ace648a25d0b) }
 
 var fileDescriptor_4e23ace648a25d0b = []byte{
-	// 1416 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xac, 0x57, 0xdb, 0x6b, 0x1b, 0xc7,
-	0x17, 0xf6, 0xca, 0x92, 0x6c, 0x1f, 0xdf, 0x94, 0xf1, 0x6d, 0xb3, 0xe4, 0xa7, 0xec, 0x6f, 0xd3,
-	0x24, 0x8e, 0x4b, 0xb5, 0x95, 0x1b, 0x4a, 0x49, 0x6f, 0xc4, 0x96, 0x9c, 0xa8, 0x38, 0xb6, 0xb3,
-	0x8a, 0x42, 0x29, 0x05, 0xb1, 0xd2, 0x8e, 0x56, 0x9b, 0x68, 0x2f, 0xde, 0xd9, 0x35, 0x35, 0x21,
-	0x50, 0xf2, 0x54, 0xf4, 0x14, 0x68, 0xa1, 0x50, 0xd0, 0x53, 0xde, 0x4b, 0xfe, 0x8a, 0x92, 0x87,
-	0x3e, 0x04, 0xfa, 0xd2, 0xa7, 0x52, 0x92, 0x42, 0xfe, 0x8d, 0xb2, 0x33, 0xb3, 0xba, 0x59, 0x8e,
-	0x9a, 0x90, 0x27, 0xcd, 0x99, 0xf9, 0xce, 0x39, 0xdf, 0x39, 0x7b, 0xf6, 0x9b, 0x15, 0x48, 0x3a,
-	0x21, 0xfa, 0xb1, 0x5a, 0x77, 0x43, 0x3f, 0x50, 0x8f, 0xf2, 0x6c, 0x91, 0xf3, 0x7c, 0x37, 0x70,
-	0xd1, 0x02, 0x3d, 0xcb, 0xb1, 0xad, 0xa3, 0xbc, 0xb4, 0x51, 0x77, 0x89, 0xed, 0x12, 0xb5, 0xa6,
-	0x13, 0xac, 0x1e, 0x86, 0xd8, 0x3f, 0x56, 0x8f, 0xf2, 0x35, 0x1c, 0xe8, 0x79, 0xd5, 0xd3, 0x4d,
-	0xcb, 0xd1, 0x03, 0xcb, 0x75, 0x98, 0xaf, 0xb4, 0xc6, 0xb1, 0x36, 0x31, 0xa3, 0xb0, 0x36, 0x31,
-	0xf9, 0xc1, 0xb2, 0xe9, 0x9a, 0x2e, 0x5d, 0xaa, 0xd1, 0x8a, 0xef, 0x9e, 0x33, 0x5d, 0xd7, 0x6c,
-	0x61, 0x55, 0xf7, 0x2c, 0x55, 0x77, 0x1c, 0x37, 0xa0, 0xb1, 0x08, 0x3b, 0x55, 0x5c, 0x98, 0xda,
-	0xc5, 0x7a, 0x43, 0xc3, 0x0d, 0x24, 0xc3, 0xac, 0xa7, 0xfb, 0x81, 0x55, 0xb7, 0x3c, 0xdd, 0x09,
-	0x44, 0x41, 0x16, 0xd6, 0x67, 0xb4, 0xfe, 0x2d, 0x84, 0x20, 0xe9, 0xb8, 0x06, 0x16, 0x13, 0xf4,
-	0x88, 0xae, 0x91, 0x08, 0x53, 0x04, 0x9b, 0x36, 0x76, 0x02, 0x71, 0x52, 0x16, 0xd6, 0xe7, 0xb5,
-	0xd8, 0x44, 0xcb, 0x90, 0x72, 0x5c, 0xa7, 0x8e, 0xc5, 0xa4, 0x2c, 0xac, 0x27, 0x35, 0x66, 0x28,
-	0xbf, 0x09, 0x90, 0xda, 0x6e, 0xe9, 0x96, 0x1d, 0x9d, 0x63, 0xcf, 0xad, 0x37, 0x69, 0xa6, 0xa4,
-	0xc6, 0x0c, 0x94, 0x87, 0x64, 0x0b, 0xeb, 0x0d, 0x9a, 0x63, 0x76, 0x73, 0x2d, 0x37, 0xd8, 0xa8,
-	0x1c, 0x27, 0xbb, 0x95, 0x7c, 0xf6, 0xd7, 0xf9, 0x09, 0x8d, 0x42, 0x91, 0x04, 0xd3, 0xf5, 0x28,
-	0xa2, 0xce, 0x39, 0xcc, 0x68, 0x5d, 0x1b, 0xe5, 0x20, 0x4d, 0xdc, 0xd0, 0xe7, 0x2c, 0x16, 0x36,
-	0x57, 0x87, 0x03, 0x96, 0xe9, 0xa9, 0xc6, 0x51, 0x11, 0xa9, 0x23, 0x37, 0xc0, 0xbe, 0x98, 0xa2,
-	0x81, 0x98, 0x11, 0x15, 0x5e, 0x73, 0x1d, 0x43, 0x4c, 0xb3, 0xc2, 0xa3, 0xb5, 0xf2, 0x4a, 0x80,
-	0x99, 0xaf, 0x42, 0xc3, 0xc4, 0x71, 0xb1, 0xef, 0xa6, 0x18, 0xda, 0x63, 0xdf, 0xa6, 0x85, 0x24,
-	0x35, 0xba, 0x46, 0xab, 0x90, 0x36, 0x2c, 0x13, 0x93, 0x80, 0x16, 0x31, 0xa7, 0x71, 0x2b, 0xda,
-	0xb7, 0x2d, 0xc3, 0x68, 0x61, 0xca, 0x76, 0x4e, 0xe3, 0x56, 0xd4, 0x10, 0xdb, 0x22, 0xb6, 0x1e,
-	0xd4, 0x9b, 0x94, 0xf2, 0xb4, 0xd6, 0xb5, 0xd1, 0x59, 0x98, 0x76, 0x74, 0x1b, 0x1b, 0xd5, 0xda,
-	0xb1, 0x38, 0x45, 0xcb, 0x99, 0xa2, 0xf6, 0xd6, 0x71, 0x14, 0xae, 0x89, 0x2d, 0xb3, 0x19, 0x88,
-	0xd3, 0xb2, 0xb0, 0x3e, 0xa9, 0x71, 0x4b, 0xf1, 0x61, 0x7a, 0x3b, 0xee, 0xe7, 0xe8, 0x3a, 0x87,
-	0x46, 0x27, 0x71, 0x72, 0x74, 0x96, 0x21, 0x45, 0xbc, 0xde, 0x90, 0x30, 0x23, 0x1a, 0x1e, 0x1f,
-	0x37, 0xc2, 0x00, 0x1b, 0xb4, 0xb2, 0x69, 0x2d, 0x36, 0x95, 0x07, 0x90, 0x3e, 0xd0, 0x7d, 0xdd,
-	0x26, 0x28, 0x0f, 0x2b, 0xf7, 0xa2, 0x36, 0x57, 0x6d, 0xcb, 0xf5, 0x48, 0xd5, 0xc3, 0x7e, 0xb5,
-	0xd6, 0x72, 0xeb, 0xf7, 0x39, 0x03, 0x44, 0x0f, 0x6f, 0x45, 0x67, 0x07, 0xd8, 0xdf, 0x8a, 0x4e,
-	0xd0, 0x79, 0x98, 0xbd, 0xa7, 0x5b, 0xad, 0x2a, 0x25, 0x47, 0x28, 0x9d, 0x79, 0x0d, 0xa2, 0xad,
-	0x22, 0xdd, 0x41, 0xff, 0x03, 0xa0, 0x13, 0x52, 0xa5, 0x4f, 0x95, 0xcd, 0xcc, 0x0c, 0xdd, 0xd9,
-	0x8a, 0x1e, 0xed, 0xef, 0x09, 0x98, 0xbb, 0x81, 0x1d, 0x4c, 0x2c, 0x52, 0x0e, 0xf4, 0x00, 0xa3,
-	0xab, 0x90, 0xf6, 0x28, 0x1b, 0x9a, 0x74, 0xf6, 0xe4, 0x14, 0x31, 0xae, 0xfc, 0x41, 0x72, 0x2c,
-	0xfa, 0x1c, 0x16, 0x3c, 0xec, 0x18, 0x96, 0x63, 0x56, 0xb9, 0x77, 0xe2, 0x75, 0xde, 0xda, 0x3c,
-	0x47, 0xf3, 0xc2, 0xaf, 0x42, 0x9a, 0x52, 0x22, 0xe2, 0xa4, 0x3c, 0x39, 0xca, 0xed, 0x76, 0x88,
-	0x43, 0x6c, 0xc4, 0x49, 0x19, 0x96, 0xce, 0x0f, 0xfe, 0x2e, 0xe0, 0x2f, 0x1d, 0x5d, 0xa3, 0x2f,
-	0x01, 0xee, 0xc5, 0x93, 0x4a, 0xc4, 0x14, 0x8d, 0x76, 0x76, 0x38, 0x5a, 0x77, 0x96, 0x79, 0xc0,
-	0x3e, 0x17, 0xf4, 0x19, 0xcc, 0xc4, 0x6f, 0x14, 0x11, 0xd3, 0xd4, 0x5f, 0x1c, 0xf6, 0x8f, 0x47,
-	0x84, 0xbb, 0xf7, 0x1c, 0x94, 0x32, 0xa4, 0x19, 0xd5, 0x68, 0xc2, 0x9c, 0xd0, 0xae, 0x61, 0x9f,
-	0x3f, 0x3c, 0x6e, 0xa1, 0x3c, 0xa4, 0x28, 0x9c, 0x37, 0x68, 0x65, 0x64, 0x6c, 0x1e, 0x98, 0x21,
-	0x95, 0x10, 0x16, 0x6f, 0x11, 0xb3, 0xe2, 0x19, 0x7a, 0x80, 0x79, 0xc3, 0xce, 0xc1, 0x8c, 0x1e,
-	0x06, 0x4d, 0xd7, 0xb7, 0x82, 0x63, 0x2e, 0x5f, 0xbd, 0x8d, 0xbe, 0x67, 0x98, 0xf8, 0xef, 0xcf,
-	0xf0, 0xda, 0xc2, 0xa3, 0x57, 0x4f, 0x37, 0x7a, 0x51, 0x94, 0xb3, 0xb0, 0x36, 0x94, 0x56, 0xc3,
-	0xc4, 0x73, 0x1d, 0x82, 0x95, 0x65, 0x40, 0xb7, 0x23, 0xe5, 0x8e, 0xb7, 0x0f, 0x43, 0x4c, 0x02,
-	0xe5, 0x21, 0x2c, 0x0d, 0xec, 0x32, 0xf0, 0x5b, 0x4e, 0xd4, 0x87, 0x30, 0xc5, 0x67, 0x64, 0xcc,
-	0x28, 0xc5, 0x30, 0xe5, 0x5b, 0x4e, 0x8a, 0x76, 0x30, 0x26, 0x85, 0x76, 0x00, 0x7a, 0xd7, 0x0a,
-	0x67, 0x70, 0x29, 0xc7, 0xee, 0x95, 0x5c, 0x74, 0x07, 0xe5, 0xe8, 0x1d, 0x94, 0xe3, 0x77, 0x50,
-	0xee, 0x40, 0x37, 0x31, 0xf7, 0xd5, 0xfa, 0x3c, 0x95, 0x9f, 0x04, 0x5e, 0x5d, 0x1c, 0xbe, 0x57,
-	0x1d, 0x1f, 0x5d, 0xe1, 0x0d, 0x46, 0xf7, 0xc6, 0x00, 0x2b, 0x56, 0xe0, 0xe5, 0xb1, 0xac, 0x58,
-	0xca, 0x01, 0x5a, 0x47, 0xb0, 0x4a, 0x59, 0x75, 0x47, 0xba, 0x5b, 0xf8, 0x68, 0xf9, 0xda, 0x19,
-	0x91, 0xf8, 0x6d, 0xda, 0xf1, 0x44, 0x80, 0xb5, 0x13, 0x89, 0x79, 0x4b, 0x06, 0xdf, 0x41, 0xe1,
-	0xcd, 0xdf, 0xc1, 0x77, 0xd6, 0x9d, 0x3d, 0x58, 0xee, 0x3d, 0x33, 0xdd, 0x09, 0x5e, 0xdf, 0x9b,
-	0xb1, 0xd2, 0xae, 0xdc, 0x87, 0x95, 0xa1, 0x78, 0xbc, 0xe4, 0x6b, 0x7d, 0xf7, 0x32, 0x9b, 0xb1,
-	0x71, 0xa2, 0xd1, 0xbb, 0xb7, 0x57, 0x21, 0x5d, 0x8b, 0x6a, 0x0f, 0xb8, 0x7a, 0x73, 0x6b, 0xe3,
-	0x57, 0x01, 0xd2, 0xec, 0xca, 0x46, 0x1f, 0x00, 0x2a, 0xef, 0x57, 0xb4, 0xed, 0x62, 0xb5, 0xb2,
-	0x57, 0x3e, 0x28, 0x6e, 0x97, 0x76, 0x4a, 0xc5, 0x42, 0x66, 0x42, 0x5a, 0x69, 0x77, 0xe4, 0x33,
-	0x0c, 0x53, 0x71, 0x88, 0x87, 0xeb, 0x56, 0xc3, 0xc2, 0x06, 0xba, 0x08, 0x0b, 0x1c, 0x7e, 0xb7,
-	0xa8, 0x15, 0x4a, 0xdb, 0x77, 0x32, 0x82, 0x74, 0xa6, 0xdd, 0x91, 0xe7, 0x19, 0xf4, 0x2e, 0xf6,
-	0x0d, 0xab, 0x1e, 0xf4, 0xc1, 0x0a, 0xa5, 0xf2, 0x41, 0xe5, 0x4e, 0x31, 0x93, 0xe8, 0x87, 0x15,
-	0x2c, 0xe2, 0x85, 0x01, 0x46, 0xff, 0x87, 0x39, 0x0e, 0xdb, 0xbe, 0x79, 0xbd, 0xb4, 0x97, 0x99,
-	0x94, 0x16, 0xdb, 0x1d, 0x79, 0x96, 0x81, 0xb6, 0x9b, 0xba, 0xe5, 0x48, 0xc9, 0x1f, 0x9e, 0x64,
-	0x27, 0x36, 0x3a, 0x09, 0x98, 0xda, 0x6f, 0x34, 0xb0, 0x53, 0xc7, 0x48, 0x85, 0xa5, 0xfd, 0x9d,
-	0x9d, 0xe2, 0xde, 0x09, 0xca, 0xab, 0xed, 0x8e, 0x8c, 0x38, 0xaa, 0x9f, 0xf3, 0x05, 0x98, 0x8f,
-	0x1d, 0x76, 0xb4, 0xeb, 0x95, 0x42, 0x46, 0x90, 0x32, 0xed, 0x8e, 0x3c, 0xc7, 0xa1, 0x3b, 0xbe,
-	0x1e, 0x1a, 0x28, 0xd7, 0x8b, 0x5a, 0xd8, 0xaf, 0x6c, 0xed, 0x16, 0xab, 0xe5, 0xd2, 0x8d, 0xbd,
-	0x4c, 0x82, 0x35, 0x82, 0x43, 0x0b, 0x6e, 0x58, 0x6b, 0xe1, 0xb2, 0x65, 0x3a, 0x68, 0x13, 0x56,
-	0xba, 0x41, 0xaf, 0xef, 0x96, 0x7b, 0xfd, 0x98, 0x94, 0xd6, 0xda, 0x1d, 0x79, 0x29, 0x0e, 0xae,
-	0xb7, 0x48, 0xb7, 0x2b, 0x97, 0x61, 0x31, 0xf6, 0x29, 0x97, 0x76, 0xa3, 0xdf, 0x4c, 0x52, 0x42,
-	0xed, 0x8e, 0xbc, 0xc0, 0xd1, 0x65, 0xab, 0x45, 0x4b, 0xbc, 0x02, 0x99, 0x5e, 0x89, 0xfb, 0x07,
-	0xc5, 0xbd, 0x62, 0x21, 0x93, 0x92, 0x96, 0xda, 0x1d, 0x79, 0xb1, 0x5b, 0x9f, 0xeb, 0x61, 0x07,
-	0x1b, 0xac, 0x3f, 0x9b, 0x0d, 0x98, 0xbc, 0x45, 0x4c, 0xf4, 0x35, 0xcc, 0x0d, 0x68, 0xf9, 0xf9,
-	0xe1, 0x49, 0x19, 0x52, 0x5d, 0xe9, 0xf2, 0x18, 0x40, 0x3c, 0x85, 0x52, 0xea, 0xfb, 0x57, 0x4f,
-	0x37, 0x84, 0xcd, 0x5f, 0x92, 0x90, 0xa2, 0x63, 0x8a, 0x0e, 0xbb, 0x9f, 0x16, 0xca, 0x08, 0x59,
-	0x1a, 0xd2, 0x6f, 0xe9, 0xc2, 0x6b, 0x31, 0x5c, 0xfa, 0xb3, 0x8f, 0xfe, 0xf8, 0xe7, 0xc7, 0x84,
-	0x88, 0x56, 0xd5, 0xa1, 0x6f, 0x7e, 0xae, 0xdb, 0x87, 0x90, 0x66, 0x0a, 0x79, 0x4a, 0xca, 0x01,
-	0x75, 0x3e, 0x25, 0xe5, 0xa0, 0xc4, 0x9e, 0x9e, 0x92, 0x8b, 0xe9, 0x63, 0x01, 0xa0, 0x27, 0x43,
-	0xe8, 0xd2, 0xc8, 0x98, 0x27, 0x04, 0xf2, 0x64, 0x5b, 0x4f, 0xd1, 0x33, 0x25, 0x4f, 0xf3, 0xbf,
-	0x8f, 0xae, 0x0c, 0xe7, 0x67, 0x1f, 0x5d, 0xea, 0x03, 0xfa, 0xfb, 0x50, 0xed, 0x53, 0xb0, 0x9f,
-	0x85, 0xbe, 0x0f, 0xc9, 0xf7, 0x4e, 0x2f, 0xb2, 0xa7, 0x49, 0xd2, 0xc5, 0x31, 0x28, 0x4e, 0xe6,
-	0x0b, 0x4a, 0xe6, 0x13, 0xf4, 0xf1, 0x18, 0x32, 0xdd, 0x6f, 0x12, 0xf5, 0x41, 0x9f, 0x82, 0x3d,
-	0xdc, 0xba, 0xf9, 0xec, 0x45, 0x56, 0x78, 0xfe, 0x22, 0x2b, 0xfc, 0xfd, 0x22, 0x2b, 0x3c, 0x7e,
-	0x99, 0x9d, 0x78, 0xfe, 0x32, 0x3b, 0xf1, 0xe7, 0xcb, 0xec, 0xc4, 0x37, 0x39, 0xd3, 0x0a, 0x9a,
-	0x61, 0x2d, 0x57, 0x77, 0x6d, 0x16, 0xdb, 0xc1, 0x01, 0x4f, 0x12, 0xfd, 0xa1, 0x8a, 0x13, 0x7d,
-	0x4a, 0x17, 0x47, 0xf9, 0x5a, 0x9a, 0xfe, 0xad, 0xfa, 0xe8, 0xdf, 0x00, 0x00, 0x00, 0xff, 0xff,
-	0x8a, 0x40, 0x51, 0xf0, 0xfd, 0x0d, 0x00, 0x00,
+	// 1988 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xac, 0x58, 0xcb, 0x6f, 0x1b, 0xc7,
+	0x19, 0xd7, 0xf2, 0x25, 0xf2, 0xa3, 0x24, 0x33, 0x63, 0x4b, 0xa6, 0x36, 0xb6, 0xc4, 0x6c, 0x1a,
+	0xd9, 0x51, 0x51, 0xb2, 0x54, 0xdd, 0xa2, 0x48, 0xfa, 0x80, 0x24, 0x52, 0xb6, 0x5a, 0x59, 0x62,
+	0x96, 0x52, 0xd0, 0x16, 0x05, 0x88, 0x21, 0x77, 0xb8, 0x5c, 0x9b, 0xfb, 0xf0, 0xce, 0xae, 0x52,
+	0x21, 0x30, 0x50, 0xe4, 0x54, 0xe8, 0x14, 0xa0, 0x05, 0x8a, 0x1e, 0x78, 0xca, 0x21, 0xb7, 0x22,
+	0xff, 0x40, 0xaf, 0x45, 0x8e, 0x01, 0x7a, 0x69, 0x72, 0x08, 0x0a, 0xbb, 0x80, 0xff, 0x8d, 0x60,
+	0x1e, 0x4b, 0x2e, 0x1f, 0x92, 0x62, 0xc3, 0x27, 0xce, 0xf7, 0xcd, 0x6f, 0xbe, 0xf7, 0xcc, 0xf7,
+	0x2d, 0x41, 0xc5, 0x94, 0xe2, 0xb3, 0x4a, 0xc7, 0x0d, 0xfd, 0xa0, 0x72, 0x5a, 0x15, 0x8b, 0xb2,
+	0xe7, 0xbb, 0x81, 0x8b, 0x96, 0xf8, 0x5e, 0x59, 0xb0, 0x4e, 0xab, 0xea, 0x66, 0xc7, 0xa5, 0xb6,
+	0x4b, 0x2b, 0x6d, 0x4c, 0x49, 0xe5, 0x49, 0x48, 0xfc, 0xb3, 0xca, 0x69, 0xb5, 0x4d, 0x02, 0x5c,
+	0xad, 0x78, 0xd8, 0xb4, 0x1c, 0x1c, 0x58, 0xae, 0x23, 0xce, 0xaa, 0x37, 0x25, 0xd6, 0xa6, 0x26,
+	0x13, 0x6b, 0x53, 0x53, 0x6e, 0xdc, 0x30, 0x5d, 0xd3, 0xe5, 0xcb, 0x0a, 0x5b, 0x49, 0xee, 0x2d,
+	0xd3, 0x75, 0xcd, 0x3e, 0xa9, 0x60, 0xcf, 0xaa, 0x60, 0xc7, 0x71, 0x03, 0x2e, 0x8b, 0x8a, 0x5d,
+	0xcd, 0x85, 0xf9, 0x03, 0x82, 0xbb, 0x3a, 0xe9, 0xa2, 0x12, 0xe4, 0x3d, 0xec, 0x07, 0x56, 0xc7,
+	0xf2, 0xb0, 0x13, 0x14, 0x95, 0x92, 0x72, 0x37, 0xa7, 0xc7, 0x59, 0x08, 0x41, 0xca, 0x71, 0x0d,
+	0x52, 0x4c, 0xf0, 0x2d, 0xbe, 0x46, 0x45, 0x98, 0xa7, 0xc4, 0xb4, 0x89, 0x13, 0x14, 0x93, 0x25,
+	0xe5, 0xee, 0xa2, 0x1e, 0x91, 0xe8, 0x06, 0xa4, 0x1d, 0xd7, 0xe9, 0x90, 0x62, 0xaa, 0xa4, 0xdc,
+	0x4d, 0xe9, 0x82, 0xd0, 0xfe, 0xad, 0x40, 0x7a, 0xb7, 0x8f, 0x2d, 0x9b, 0xed, 0x13, 0xcf, 0xed,
+	0xf4, 0xb8, 0xa6, 0x94, 0x2e, 0x08, 0x54, 0x85, 0x54, 0x9f, 0xe0, 0x2e, 0xd7, 0x91, 0xdf, 0xba,
+	0x59, 0x1e, 0x0f, 0x54, 0x59, 0x1a, 0xbb, 0x93, 0xfa, 0xf2, 0xdb, 0xf5, 0x39, 0x9d, 0x43, 0x91,
+	0x0a, 0xd9, 0x0e, 0x93, 0x88, 0xa5, 0x0d, 0x39, 0x7d, 0x48, 0xa3, 0x32, 0x64, 0xa8, 0x1b, 0xfa,
+	0xd2, 0x8a, 0xa5, 0xad, 0x95, 0x49, 0x81, 0x4d, 0xbe, 0xab, 0x4b, 0x14, 0x33, 0xea, 0xd4, 0x0d,
+	0x88, 0x5f, 0x4c, 0x73, 0x41, 0x82, 0x60, 0x8e, 0xb7, 0x5d, 0xc7, 0x28, 0x66, 0x84, 0xe3, 0x6c,
+	0xad, 0xbd, 0x50, 0x20, 0xf7, 0x9b, 0xd0, 0x30, 0x49, 0xe4, 0xec, 0xeb, 0x71, 0x86, 0xc7, 0xd8,
+	0xb7, 0xb9, 0x23, 0x29, 0x9d, 0xaf, 0xd1, 0x0a, 0x64, 0x0c, 0xcb, 0x24, 0x34, 0xe0, 0x4e, 0x2c,
+	0xe8, 0x92, 0x62, 0x7c, 0xdb, 0x32, 0x8c, 0x3e, 0xe1, 0xd6, 0x2e, 0xe8, 0x92, 0x62, 0x01, 0xb1,
+	0x2d, 0x6a, 0xe3, 0xa0, 0xd3, 0xe3, 0x26, 0x67, 0xf5, 0x21, 0x8d, 0x56, 0x21, 0xeb, 0x60, 0x9b,
+	0x18, 0xad, 0xf6, 0x59, 0x71, 0x9e, 0xbb, 0x33, 0xcf, 0xe9, 0x9d, 0x33, 0x26, 0xae, 0x47, 0x2c,
+	0xb3, 0x17, 0x14, 0xb3, 0x25, 0xe5, 0x6e, 0x52, 0x97, 0x94, 0xe6, 0x43, 0x76, 0x37, 0x8a, 0xe7,
+	0x6c, 0x3f, 0x27, 0x4a, 0x27, 0x31, 0x5d, 0x3a, 0x37, 0x20, 0x4d, 0xbd, 0x51, 0x91, 0x08, 0x82,
+	0x15, 0x8f, 0x4f, 0xba, 0x61, 0x40, 0x0c, 0xee, 0x59, 0x56, 0x8f, 0x48, 0xed, 0xf3, 0x04, 0xcc,
+	0x37, 0x88, 0x83, 0xfb, 0x01, 0xb7, 0xcb, 0x09, 0xed, 0x36, 0xf1, 0xa5, 0x52, 0x49, 0x8d, 0x6c,
+	0x49, 0x5c, 0x62, 0x4b, 0x72, 0xda, 0x96, 0x2a, 0xcc, 0xbb, 0xdd, 0x2e, 0x71, 0x86, 0x45, 0x31,
+	0x95, 0x98, 0x23, 0xb1, 0xad, 0x47, 0x38, 0xf4, 0x53, 0xc8, 0x60, 0xdb, 0x0d, 0x9d, 0x40, 0xd4,
+	0xc5, 0xce, 0x6d, 0x96, 0xb1, 0x6f, 0xbe, 0x5d, 0x5f, 0x16, 0x77, 0x91, 0x1a, 0x8f, 0xcb, 0x96,
+	0x5b, 0xb1, 0x71, 0xd0, 0x2b, 0xef, 0x3b, 0x81, 0x2e, 0xc1, 0x68, 0x0b, 0xd2, 0x34, 0xc0, 0x01,
+	0xe1, 0x59, 0x58, 0xda, 0xba, 0x35, 0xa9, 0x47, 0x7a, 0xd8, 0x64, 0x18, 0x5d, 0x40, 0x99, 0x57,
+	0xa1, 0x13, 0x58, 0x7d, 0x9e, 0x9d, 0x94, 0x2e, 0x08, 0x16, 0xa9, 0xae, 0xe5, 0x18, 0xc4, 0xa7,
+	0xc5, 0x6c, 0x29, 0xc9, 0xb2, 0x26, 0x49, 0xed, 0x23, 0x80, 0x9a, 0x1b, 0xb6, 0xfb, 0xa4, 0x69,
+	0x99, 0x4e, 0x2c, 0x87, 0x4a, 0x3c, 0x87, 0xac, 0xac, 0x02, 0xcb, 0x16, 0x57, 0x37, 0xa9, 0xf3,
+	0xf5, 0xf7, 0x88, 0xd4, 0x9b, 0x90, 0xf3, 0xdc, 0x8f, 0x88, 0xdf, 0xf2, 0x3c, 0x5b, 0x5e, 0xe3,
+	0x2c, 0x67, 0x34, 0x3c, 0x5b, 0xbb, 0x07, 0xd9, 0x3d, 0x6c, 0xf5, 0x43, 0x9f, 0x50, 0x66, 0x74,
+	0x87, 0x87, 0x47, 0x96, 0x05, 0x27, 0x98, 0xd2, 0x3e, 0xa6, 0x51, 0x3d, 0xf0, 0xb5, 0xf6, 0x75,
+	0x02, 0x32, 0x0d, 0xec, 0x63, 0x9b, 0xa2, 0x2a, 0x2c, 0x3f, 0x62, 0x17, 0xa8, 0x65, 0x5b, 0xae,
+	0x47, 0x5b, 0x1e, 0xf1, 0x5b, 0xed, 0xbe, 0xdb, 0x79, 0x2c, 0x85, 0x20, 0xbe, 0xf9, 0x90, 0xed,
+	0x35, 0x88, 0xbf, 0xc3, 0x76, 0xd0, 0x3a, 0xe4, 0x1f, 0x61, 0xab, 0xdf, 0xe2, 0xa9, 0xa6, 0x5c,
+	0xf0, 0xa2, 0x0e, 0x8c, 0x55, 0xe7, 0x1c, 0x74, 0x1b, 0x80, 0xdf, 0xfd, 0x16, 0xbf, 0xaf, 0xc2,
+	0xa5, 0x1c, 0xe7, 0xec, 0xb8, 0x8e, 0x81, 0x36, 0xe0, 0x1a, 0xed, 0x63, 0xda, 0x6b, 0x75, 0x7d,
+	0x1c, 0x1a, 0xad, 0xb6, 0x47, 0xa5, 0x5b, 0x8b, 0x9c, 0xbd, 0xc7, 0xb8, 0x3b, 0x1e, 0x37, 0x4d,
+	0xe0, 0x0c, 0x1e, 0xda, 0x16, 0xb5, 0x4c, 0x87, 0xa3, 0xd3, 0xc2, 0x34, 0xbe, 0x39, 0x0a, 0x3b,
+	0x3b, 0x32, 0x12, 0x8d, 0xfb, 0x94, 0x70, 0x70, 0x26, 0x2e, 0x9a, 0x71, 0x19, 0xee, 0x36, 0x40,
+	0x9b, 0x45, 0xe7, 0x8c, 0x43, 0x44, 0x92, 0x73, 0x82, 0xc3, 0xb6, 0x57, 0x21, 0x6b, 0x63, 0x4a,
+	0xf9, 0x66, 0x96, 0x6f, 0xce, 0x33, 0x9a, 0x6d, 0xad, 0x43, 0xbe, 0xe7, 0xf6, 0x8d, 0xc8, 0xf9,
+	0x1c, 0xdf, 0x05, 0xc6, 0x12, 0xce, 0x6b, 0x9f, 0xa7, 0x60, 0xe1, 0x3e, 0x71, 0x08, 0xb5, 0x28,
+	0x2f, 0x29, 0x74, 0x0f, 0x32, 0x1e, 0x8f, 0x35, 0x0f, 0x69, 0x7e, 0xfa, 0xf5, 0x13, 0x99, 0x90,
+	0x0f, 0x90, 0xc4, 0xa2, 0x5f, 0xc2, 0x92, 0x47, 0x1c, 0xc3, 0x72, 0xcc, 0x96, 0x3c, 0x9d, 0xb8,
+	0xec, 0xb4, 0xbe, 0x28, 0xd1, 0x32, 0xad, 0xf7, 0x20, 0xc3, 0x03, 0x4e, 0x8b, 0xc9, 0x52, 0x72,
+	0xd6, 0xb1, 0x0f, 0x42, 0x12, 0x12, 0x23, 0x52, 0x2a, 0xb0, 0xfc, 0xdd, 0x23, 0x7f, 0x0a, 0x64,
+	0x3a, 0xf8, 0x1a, 0xfd, 0x1a, 0xe0, 0x51, 0xf4, 0xc2, 0xb2, 0xd0, 0x33, 0x69, 0xab, 0x93, 0xd2,
+	0x86, 0x6f, 0xb0, 0x14, 0x18, 0x3b, 0x82, 0x7e, 0x01, 0xb9, 0xa8, 0x13, 0xb0, 0x6c, 0xb0, 0xf3,
+	0xc5, 0xc9, 0xf3, 0xd1, 0xd3, 0x26, 0x8f, 0x8f, 0x0e, 0xa0, 0xf7, 0x21, 0xe7, 0xf1, 0x0b, 0x6a,
+	0x11, 0x96, 0xa8, 0xe4, 0xac, 0x27, 0x5c, 0xde, 0xe0, 0xe8, 0xf0, 0x10, 0x8f, 0xde, 0x82, 0x05,
+	0xe6, 0x43, 0x4b, 0x70, 0xce, 0x64, 0x2e, 0xf3, 0x8c, 0x17, 0xbd, 0x6b, 0xbb, 0xb0, 0x10, 0x2b,
+	0x2f, 0x96, 0x50, 0xa6, 0x42, 0x9d, 0x54, 0x11, 0x2b, 0x33, 0xa1, 0x25, 0x6f, 0x0c, 0x39, 0x2c,
+	0xda, 0xd9, 0xae, 0xbc, 0x85, 0x45, 0xe0, 0x69, 0x9a, 0xf2, 0x30, 0xba, 0xa5, 0xfa, 0x10, 0xa9,
+	0x35, 0x21, 0x23, 0xb2, 0x70, 0xe1, 0xe3, 0x5a, 0x85, 0x34, 0x8f, 0x84, 0xcc, 0xfd, 0xf2, 0xcc,
+	0xb0, 0x49, 0x83, 0x04, 0x52, 0x0b, 0xe1, 0xda, 0x43, 0x6a, 0x9e, 0x78, 0x06, 0x0e, 0x88, 0xac,
+	0x85, 0x5b, 0x90, 0xc3, 0x61, 0xd0, 0x73, 0x7d, 0x2b, 0x38, 0x93, 0x13, 0xc5, 0x88, 0x11, 0x2b,
+	0xcf, 0xc4, 0xf7, 0x2f, 0xcf, 0xf7, 0x96, 0x3e, 0x79, 0xf1, 0xc5, 0xe6, 0x48, 0x8a, 0xb6, 0x0a,
+	0x37, 0x27, 0xd4, 0xea, 0x84, 0x7a, 0xae, 0x43, 0x89, 0x76, 0x0a, 0x4b, 0x0f, 0xa9, 0xa9, 0x93,
+	0x3e, 0xc1, 0x94, 0x3c, 0x20, 0x7d, 0xe3, 0x0a, 0x83, 0x5e, 0xb1, 0xa3, 0x4c, 0x99, 0x74, 0x0f,
+	0x56, 0xc6, 0xf5, 0x46, 0x16, 0xb1, 0xd6, 0xec, 0x0b, 0xb6, 0x21, 0x03, 0x3e, 0xa4, 0xb5, 0x1b,
+	0x80, 0x3e, 0x60, 0xa3, 0x5f, 0xe4, 0xc4, 0x93, 0x90, 0xd0, 0x40, 0x7b, 0x0a, 0xd7, 0xc7, 0xb8,
+	0x52, 0xd0, 0xab, 0x5d, 0xed, 0x1f, 0xc3, 0xbc, 0xbc, 0xac, 0x57, 0xdc, 0xe9, 0x08, 0xa6, 0xfd,
+	0x51, 0x1a, 0xc5, 0xf3, 0x1d, 0x19, 0x85, 0xf6, 0x00, 0x46, 0x73, 0xa9, 0xb4, 0x60, 0xa3, 0x2c,
+	0x9a, 0x61, 0x99, 0x0d, 0xb1, 0x65, 0x3e, 0xc4, 0x96, 0xe5, 0x10, 0x5b, 0x6e, 0x60, 0x93, 0xc8,
+	0xb3, 0x7a, 0xec, 0xa4, 0xf6, 0x37, 0x45, 0x7a, 0x17, 0x89, 0x1f, 0x79, 0x27, 0xdf, 0x10, 0xe5,
+	0x25, 0xde, 0x90, 0xfb, 0x63, 0x56, 0x09, 0x07, 0xef, 0x5c, 0x69, 0x95, 0x50, 0x39, 0x66, 0xd6,
+	0x29, 0xac, 0x70, 0xab, 0x86, 0x6f, 0xcb, 0xd0, 0xf1, 0xd9, 0xf3, 0xcf, 0xde, 0x0c, 0xc5, 0xaf,
+	0x12, 0x8e, 0xcf, 0x14, 0xb8, 0x39, 0xa5, 0x58, 0x86, 0x64, 0xfc, 0x31, 0x54, 0x5e, 0xfe, 0x31,
+	0x7c, 0x6d, 0xd1, 0x39, 0x84, 0x1b, 0xa3, 0x9c, 0x61, 0x27, 0xb8, 0x3c, 0x36, 0x57, 0xce, 0x86,
+	0xda, 0x63, 0x58, 0x9e, 0x90, 0x27, 0x5d, 0x7e, 0x2f, 0x36, 0xd8, 0x2b, 0xb3, 0xdf, 0xb6, 0x89,
+	0xd7, 0x7b, 0x34, 0xf8, 0xaf, 0x40, 0xa6, 0xcd, 0x7c, 0x0f, 0xe4, 0x90, 0x20, 0x29, 0xad, 0x25,
+	0x95, 0x35, 0xa2, 0x97, 0xfa, 0x75, 0x97, 0xf4, 0x37, 0x8a, 0x2c, 0x9e, 0x98, 0x06, 0xe9, 0xcf,
+	0x58, 0x43, 0x51, 0x5e, 0xb2, 0xa1, 0xbc, 0xae, 0xf4, 0xb1, 0xa8, 0x0e, 0x3b, 0x46, 0xf2, 0xf2,
+	0x8e, 0x11, 0x45, 0x35, 0xc2, 0x6f, 0xfe, 0x53, 0x81, 0x8c, 0xf8, 0x62, 0x42, 0x3f, 0x02, 0xd4,
+	0x3c, 0x3a, 0xd1, 0x77, 0xeb, 0xad, 0x93, 0xc3, 0x66, 0xa3, 0xbe, 0xbb, 0xbf, 0xb7, 0x5f, 0xaf,
+	0x15, 0xe6, 0xd4, 0xe5, 0xf3, 0x41, 0xe9, 0x0d, 0x81, 0x39, 0x71, 0xa8, 0x47, 0x3a, 0x56, 0xd7,
+	0x22, 0x06, 0x7a, 0x07, 0x96, 0x24, 0xfc, 0xc3, 0xba, 0x5e, 0xdb, 0xdf, 0x3d, 0x2e, 0x28, 0xea,
+	0x1b, 0xe7, 0x83, 0xd2, 0xa2, 0x80, 0x7e, 0x48, 0x7c, 0xc3, 0xea, 0x04, 0x31, 0x58, 0x6d, 0xbf,
+	0xd9, 0x38, 0x39, 0xae, 0x17, 0x12, 0x71, 0x58, 0xcd, 0xa2, 0x5e, 0x18, 0x10, 0xd6, 0x5d, 0x25,
+	0x6c, 0xf7, 0xc1, 0xf6, 0xfe, 0x61, 0x21, 0xa9, 0x5e, 0x3b, 0x1f, 0x94, 0xf2, 0x02, 0xb4, 0xdb,
+	0xc3, 0x96, 0xa3, 0xa6, 0xfe, 0xf2, 0xd9, 0xda, 0xdc, 0xe6, 0x20, 0x01, 0xf3, 0x72, 0x9a, 0x47,
+	0x15, 0xb8, 0x7e, 0xb4, 0xb7, 0x57, 0x3f, 0x9c, 0x32, 0x79, 0xe5, 0x7c, 0x50, 0x42, 0x12, 0x15,
+	0xb7, 0xf9, 0x6d, 0x58, 0x8c, 0x0e, 0xec, 0xe9, 0xdb, 0x27, 0xb5, 0x82, 0xa2, 0x16, 0xce, 0x07,
+	0xa5, 0x05, 0x09, 0xe5, 0xd3, 0x22, 0x2a, 0x8f, 0xa4, 0xd6, 0x8e, 0x4e, 0x76, 0x0e, 0xea, 0xad,
+	0xe6, 0xfe, 0xfd, 0xc3, 0x42, 0x42, 0x04, 0x42, 0x42, 0x63, 0x13, 0xfa, 0x16, 0x2c, 0x0f, 0x85,
+	0x6e, 0x1f, 0x34, 0x47, 0xf1, 0x48, 0xaa, 0x37, 0xcf, 0x07, 0xa5, 0xeb, 0x91, 0x70, 0x36, 0x2f,
+	0x46, 0x51, 0xb9, 0x03, 0xd7, 0xa2, 0x33, 0xcd, 0xfd, 0x03, 0xf6, 0x5b, 0x48, 0xa9, 0xe8, 0x7c,
+	0x50, 0x5a, 0x92, 0xe8, 0xa6, 0xd5, 0xe7, 0x2e, 0xbe, 0x0b, 0x85, 0x91, 0x8b, 0x47, 0x8d, 0xfa,
+	0x61, 0xbd, 0x56, 0x48, 0xab, 0xd7, 0xcf, 0x07, 0xa5, 0x6b, 0x43, 0xff, 0x5c, 0x8f, 0x38, 0xc4,
+	0x90, 0xf1, 0xf9, 0x5a, 0x81, 0x85, 0xf8, 0x57, 0x08, 0x0b, 0x52, 0xa3, 0x7e, 0xb8, 0x7d, 0x70,
+	0xfc, 0xfb, 0x59, 0x41, 0x92, 0xd0, 0x89, 0x20, 0x45, 0x07, 0x8e, 0xb7, 0x7f, 0x5b, 0x3f, 0x8c,
+	0x82, 0x24, 0xa1, 0xc7, 0xf8, 0x31, 0x71, 0x58, 0xbe, 0x22, 0xd0, 0x83, 0xfa, 0x41, 0xad, 0x90,
+	0x10, 0xf9, 0x92, 0x18, 0xde, 0x99, 0xd7, 0x21, 0x1f, 0x41, 0x6a, 0x27, 0xf5, 0x42, 0x52, 0x5d,
+	0x3a, 0x1f, 0x94, 0x40, 0x22, 0x6a, 0x21, 0xf7, 0x2d, 0x02, 0xe8, 0xf5, 0x83, 0xfa, 0x76, 0xb3,
+	0x5e, 0x2b, 0xa4, 0x84, 0x6f, 0x12, 0x25, 0x1b, 0xae, 0xf4, 0x6d, 0xeb, 0x5f, 0x0a, 0x24, 0x1f,
+	0x52, 0x13, 0xfd, 0x0e, 0x16, 0xc6, 0x86, 0x92, 0xf5, 0xc9, 0x72, 0x9f, 0x18, 0x1f, 0xd4, 0x3b,
+	0x57, 0x00, 0x86, 0x17, 0xfa, 0x04, 0xf2, 0xf1, 0xe1, 0x62, 0x6d, 0xc6, 0xb9, 0xd8, 0xbe, 0xba,
+	0x71, 0xf9, 0x7e, 0x24, 0x56, 0x4d, 0xff, 0xf9, 0xc5, 0x17, 0x9b, 0xca, 0xd6, 0x3f, 0xd2, 0x90,
+	0xe6, 0x2f, 0x09, 0x7a, 0x32, 0xfc, 0x66, 0xd2, 0x66, 0x34, 0xc2, 0x89, 0x89, 0x41, 0x7d, 0xfb,
+	0x52, 0x8c, 0x1c, 0x8d, 0xd6, 0x3e, 0xf9, 0xcf, 0xff, 0xff, 0x9a, 0x28, 0xa2, 0x95, 0xca, 0xc4,
+	0xdf, 0x54, 0x72, 0x52, 0x78, 0x02, 0x19, 0xd1, 0x93, 0x2f, 0x50, 0x39, 0x36, 0x0f, 0x5c, 0xa0,
+	0x72, 0xbc, 0xa9, 0x5f, 0xac, 0x52, 0xb6, 0xef, 0x4f, 0x15, 0x80, 0x51, 0xe3, 0x43, 0x1b, 0x33,
+	0x65, 0x4e, 0xb5, 0xe4, 0xe9, 0x6c, 0x5d, 0xd0, 0x41, 0xb5, 0x2a, 0xd7, 0xff, 0x43, 0xf4, 0xee,
+	0xa4, 0x7e, 0xf1, 0x41, 0x55, 0xf9, 0x98, 0xff, 0x3e, 0xad, 0xc4, 0x7a, 0xe6, 0xdf, 0x95, 0xd8,
+	0x7f, 0x1f, 0x3f, 0xb8, 0xd8, 0xc9, 0x51, 0x17, 0x54, 0xdf, 0xb9, 0x02, 0x25, 0x8d, 0xf9, 0x15,
+	0x37, 0xe6, 0xe7, 0xe8, 0x67, 0x57, 0x18, 0x33, 0xfc, 0x1c, 0xa9, 0x7c, 0x1c, 0xeb, 0x99, 0x4f,
+	0xd1, 0x53, 0xc8, 0x0d, 0x1b, 0x0c, 0x9a, 0xad, 0x73, 0xb2, 0xc5, 0xa9, 0x1b, 0x57, 0xc1, 0xa4,
+	0x6d, 0x6f, 0x71, 0xdb, 0xde, 0x44, 0xab, 0x53, 0xb5, 0x11, 0x41, 0x77, 0x1e, 0x7c, 0xf9, 0x6c,
+	0x4d, 0xf9, 0xea, 0xd9, 0x9a, 0xf2, 0xbf, 0x67, 0x6b, 0xca, 0xa7, 0xcf, 0xd7, 0xe6, 0xbe, 0x7a,
+	0xbe, 0x36, 0xf7, 0xdf, 0xe7, 0x6b, 0x73, 0x7f, 0x28, 0x9b, 0x56, 0xd0, 0x0b, 0xdb, 0xe5, 0x8e,
+	0x6b, 0x8b, 0xe3, 0x0e, 0x09, 0xa4, 0x1c, 0xec, 0x59, 0x43, 0x59, 0xef, 0xf3, 0xc5, 0x69, 0xb5,
+	0x9d, 0xe1, 0x7f, 0x44, 0xfe, 0xe4, 0xbb, 0x00, 0x00, 0x00, 0xff, 0xff, 0x48, 0x26, 0xd5, 0x84,
+	0x2f, 0x15, 0x00, 0x00,
 }
 
 // Reference imports to suppress errors if they are not otherwise used.
@@ -1253,6 +1859,8 @@ const _ = grpc.SupportPackageIsVersion4
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://godoc.org/google.golang.org/grpc#ClientConn.NewStream.
 type MsgClient interface {
 	UpdateParams(ctx context.Context, in *MsgUpdateParams, opts ...grpc.CallOption) (*MsgUpdateParamsResponse, error)
+	// ReleaseHeld gives back what is held for offences of an epoch; only governance may.
+	ReleaseHeld(ctx context.Context, in *MsgReleaseHeld, opts ...grpc.CallOption) (*MsgReleaseHeldResponse, error)
 }
 
 type msgClient struct {
@@ -1272,9 +1880,20 @@ func (c *msgClient) UpdateParams(ctx context.Context, in *MsgUpdateParams, opts 
 	return out, nil
 }
 
+func (c *msgClient) ReleaseHeld(ctx context.Context, in *MsgReleaseHeld, opts ...grpc.CallOption) (*MsgReleaseHeldResponse, error) {
+	out := new(MsgReleaseHeldResponse)
+	err := c.cc.Invoke(ctx, "/assay.court.v1.Msg/ReleaseHeld", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // MsgServer is the server API for Msg service.
 type MsgServer interface {
 	UpdateParams(context.Context, *MsgUpdateParams) (*MsgUpdateParamsResponse, error)
+	// ReleaseHeld gives back what is held for offences of an epoch; only governance may.
+	ReleaseHeld(context.Context, *MsgReleaseHeld) (*MsgReleaseHeldResponse, error)
 }
 
 // UnimplementedMsgServer can be embedded to have forward compatible implementations.
@@ -1283,6 +1902,9 @@ type UnimplementedMsgServer struct {
 
 func (*UnimplementedMsgServer) UpdateParams(ctx context.Context, req *MsgUpdateParams) (*MsgUpdateParamsResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method UpdateParams not implemented")
+}
+func (*UnimplementedMsgServer) ReleaseHeld(ctx context.Context, req *MsgReleaseHeld) (*MsgReleaseHeldResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method ReleaseHeld not implemented")
 }
 
 func RegisterMsgServer(s grpc1.Server, srv MsgServer) {
@@ -1307,6 +1929,24 @@ func _Msg_UpdateParams_Handler(srv interface{}, ctx context.Context, dec func(in
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Msg_ReleaseHeld_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgReleaseHeld)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).ReleaseHeld(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/assay.court.v1.Msg/ReleaseHeld",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).ReleaseHeld(ctx, req.(*MsgReleaseHeld))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 var Msg_serviceDesc = _Msg_serviceDesc
 var _Msg_serviceDesc = grpc.ServiceDesc{
 	ServiceName: "assay.court.v1.Msg",
@@ -1315,6 +1955,10 @@ var _Msg_serviceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "UpdateParams",
 			Handler:    _Msg_UpdateParams_Handler,
+		},
+		{
+			MethodName: "ReleaseHeld",
+			Handler:    _Msg_ReleaseHeld_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
@@ -1331,6 +1975,8 @@ type QueryClient interface {
 	Judgements(ctx context.Context, in *QueryJudgementsRequest, opts ...grpc.CallOption) (*QueryJudgementsResponse, error)
 	// Claimant says what somebody may still ask of the court in an epoch.
 	Claimant(ctx context.Context, in *QueryClaimantRequest, opts ...grpc.CallOption) (*QueryClaimantResponse, error)
+	// Penalties are the coins taken for offences that are neither burnt nor given back yet.
+	Penalties(ctx context.Context, in *QueryPenaltiesRequest, opts ...grpc.CallOption) (*QueryPenaltiesResponse, error)
 }
 
 type queryClient struct {
@@ -1377,6 +2023,15 @@ func (c *queryClient) Claimant(ctx context.Context, in *QueryClaimantRequest, op
 	return out, nil
 }
 
+func (c *queryClient) Penalties(ctx context.Context, in *QueryPenaltiesRequest, opts ...grpc.CallOption) (*QueryPenaltiesResponse, error) {
+	out := new(QueryPenaltiesResponse)
+	err := c.cc.Invoke(ctx, "/assay.court.v1.Query/Penalties", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // QueryServer is the server API for Query service.
 type QueryServer interface {
 	Params(context.Context, *QueryParamsRequest) (*QueryParamsResponse, error)
@@ -1385,6 +2040,8 @@ type QueryServer interface {
 	Judgements(context.Context, *QueryJudgementsRequest) (*QueryJudgementsResponse, error)
 	// Claimant says what somebody may still ask of the court in an epoch.
 	Claimant(context.Context, *QueryClaimantRequest) (*QueryClaimantResponse, error)
+	// Penalties are the coins taken for offences that are neither burnt nor given back yet.
+	Penalties(context.Context, *QueryPenaltiesRequest) (*QueryPenaltiesResponse, error)
 }
 
 // UnimplementedQueryServer can be embedded to have forward compatible implementations.
@@ -1402,6 +2059,9 @@ func (*UnimplementedQueryServer) Judgements(ctx context.Context, req *QueryJudge
 }
 func (*UnimplementedQueryServer) Claimant(ctx context.Context, req *QueryClaimantRequest) (*QueryClaimantResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method Claimant not implemented")
+}
+func (*UnimplementedQueryServer) Penalties(ctx context.Context, req *QueryPenaltiesRequest) (*QueryPenaltiesResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method Penalties not implemented")
 }
 
 func RegisterQueryServer(s grpc1.Server, srv QueryServer) {
@@ -1480,6 +2140,24 @@ func _Query_Claimant_Handler(srv interface{}, ctx context.Context, dec func(inte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Query_Penalties_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryPenaltiesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServer).Penalties(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/assay.court.v1.Query/Penalties",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServer).Penalties(ctx, req.(*QueryPenaltiesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 var Query_serviceDesc = _Query_serviceDesc
 var _Query_serviceDesc = grpc.ServiceDesc{
 	ServiceName: "assay.court.v1.Query",
@@ -1500,6 +2178,10 @@ var _Query_serviceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Claimant",
 			Handler:    _Query_Claimant_Handler,
+		},
+		{
+			MethodName: "Penalties",
+			Handler:    _Query_Penalties_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
@@ -1746,6 +2428,160 @@ func (m *Claimant) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	return len(dAtA) - i, nil
 }
 
+func (m *Penalty) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *Penalty) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *Penalty) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Finders) > 0 {
+		for iNdEx := len(m.Finders) - 1; iNdEx >= 0; iNdEx-- {
+			i -= len(m.Finders[iNdEx])
+			copy(dAtA[i:], m.Finders[iNdEx])
+			i = encodeVarintCourt(dAtA, i, uint64(len(m.Finders[iNdEx])))
+			i--
+			dAtA[i] = 0x42
+		}
+	}
+	if m.Until != 0 {
+		i = encodeVarintCourt(dAtA, i, uint64(m.Until))
+		i--
+		dAtA[i] = 0x38
+	}
+	if m.State != 0 {
+		i = encodeVarintCourt(dAtA, i, uint64(m.State))
+		i--
+		dAtA[i] = 0x30
+	}
+	{
+		size := m.Amount.Size()
+		i -= size
+		if _, err := m.Amount.MarshalTo(dAtA[i:]); err != nil {
+			return 0, err
+		}
+		i = encodeVarintCourt(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x2a
+	if m.Offence != 0 {
+		i = encodeVarintCourt(dAtA, i, uint64(m.Offence))
+		i--
+		dAtA[i] = 0x20
+	}
+	if len(m.Participant) > 0 {
+		i -= len(m.Participant)
+		copy(dAtA[i:], m.Participant)
+		i = encodeVarintCourt(dAtA, i, uint64(len(m.Participant)))
+		i--
+		dAtA[i] = 0x1a
+	}
+	if m.Epoch != 0 {
+		i = encodeVarintCourt(dAtA, i, uint64(m.Epoch))
+		i--
+		dAtA[i] = 0x10
+	}
+	if m.Number != 0 {
+		i = encodeVarintCourt(dAtA, i, uint64(m.Number))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *DoubleSign) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *DoubleSign) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *DoubleSign) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.PowerPpm != 0 {
+		i = encodeVarintCourt(dAtA, i, uint64(m.PowerPpm))
+		i--
+		dAtA[i] = 0x20
+	}
+	if len(m.Participant) > 0 {
+		i -= len(m.Participant)
+		copy(dAtA[i:], m.Participant)
+		i = encodeVarintCourt(dAtA, i, uint64(len(m.Participant)))
+		i--
+		dAtA[i] = 0x1a
+	}
+	if m.Time != 0 {
+		i = encodeVarintCourt(dAtA, i, uint64(m.Time))
+		i--
+		dAtA[i] = 0x10
+	}
+	if m.Height != 0 {
+		i = encodeVarintCourt(dAtA, i, uint64(m.Height))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *Failures) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *Failures) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *Failures) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Last) > 0 {
+		i -= len(m.Last)
+		copy(dAtA[i:], m.Last)
+		i = encodeVarintCourt(dAtA, i, uint64(len(m.Last)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if m.Count != 0 {
+		i = encodeVarintCourt(dAtA, i, uint64(m.Count))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
 func (m *Params) Marshal() (dAtA []byte, err error) {
 	size := m.Size()
 	dAtA = make([]byte, size)
@@ -1766,6 +2602,36 @@ func (m *Params) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.HoldEpochs != 0 {
+		i = encodeVarintCourt(dAtA, i, uint64(m.HoldEpochs))
+		i--
+		dAtA[i] = 0x48
+	}
+	if m.MassBps != 0 {
+		i = encodeVarintCourt(dAtA, i, uint64(m.MassBps))
+		i--
+		dAtA[i] = 0x40
+	}
+	if m.BountyBps != 0 {
+		i = encodeVarintCourt(dAtA, i, uint64(m.BountyBps))
+		i--
+		dAtA[i] = 0x38
+	}
+	if m.SlashFalseBps != 0 {
+		i = encodeVarintCourt(dAtA, i, uint64(m.SlashFalseBps))
+		i--
+		dAtA[i] = 0x30
+	}
+	if m.SlashDoubleSignBps != 0 {
+		i = encodeVarintCourt(dAtA, i, uint64(m.SlashDoubleSignBps))
+		i--
+		dAtA[i] = 0x28
+	}
+	if m.SlashFraudBps != 0 {
+		i = encodeVarintCourt(dAtA, i, uint64(m.SlashFraudBps))
+		i--
+		dAtA[i] = 0x20
+	}
 	if len(m.ClaimBond) > 0 {
 		i -= len(m.ClaimBond)
 		copy(dAtA[i:], m.ClaimBond)
@@ -1806,6 +2672,51 @@ func (m *GenesisState) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.Failures != nil {
+		{
+			size, err := m.Failures.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintCourt(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x52
+	}
+	if len(m.DoubleSigns) > 0 {
+		for iNdEx := len(m.DoubleSigns) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.DoubleSigns[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintCourt(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x4a
+		}
+	}
+	if m.NextPenalty != 0 {
+		i = encodeVarintCourt(dAtA, i, uint64(m.NextPenalty))
+		i--
+		dAtA[i] = 0x40
+	}
+	if len(m.Penalties) > 0 {
+		for iNdEx := len(m.Penalties) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Penalties[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintCourt(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x3a
+		}
+	}
 	if len(m.Claimants) > 0 {
 		for iNdEx := len(m.Claimants) - 1; iNdEx >= 0; iNdEx-- {
 			{
@@ -1976,6 +2887,76 @@ func (m *MsgUpdateParamsResponse) MarshalToSizedBuffer(dAtA []byte) (int, error)
 	_ = i
 	var l int
 	_ = l
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgReleaseHeld) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgReleaseHeld) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgReleaseHeld) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Participant) > 0 {
+		i -= len(m.Participant)
+		copy(dAtA[i:], m.Participant)
+		i = encodeVarintCourt(dAtA, i, uint64(len(m.Participant)))
+		i--
+		dAtA[i] = 0x1a
+	}
+	if m.Epoch != 0 {
+		i = encodeVarintCourt(dAtA, i, uint64(m.Epoch))
+		i--
+		dAtA[i] = 0x10
+	}
+	if len(m.Authority) > 0 {
+		i -= len(m.Authority)
+		copy(dAtA[i:], m.Authority)
+		i = encodeVarintCourt(dAtA, i, uint64(len(m.Authority)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgReleaseHeldResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgReleaseHeldResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgReleaseHeldResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Released != 0 {
+		i = encodeVarintCourt(dAtA, i, uint64(m.Released))
+		i--
+		dAtA[i] = 0x8
+	}
 	return len(dAtA) - i, nil
 }
 
@@ -2293,6 +3274,100 @@ func (m *QueryClaimantResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	return len(dAtA) - i, nil
 }
 
+func (m *QueryPenaltiesRequest) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryPenaltiesRequest) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryPenaltiesRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintCourt(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *QueryPenaltiesResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *QueryPenaltiesResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *QueryPenaltiesResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	{
+		size, err := m.Failures.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintCourt(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x1a
+	if m.Pagination != nil {
+		{
+			size, err := m.Pagination.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintCourt(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Penalties) > 0 {
+		for iNdEx := len(m.Penalties) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Penalties[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintCourt(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0xa
+		}
+	}
+	return len(dAtA) - i, nil
+}
+
 func encodeVarintCourt(dAtA []byte, offset int, v uint64) int {
 	offset -= sovCourt(v)
 	base := offset
@@ -2413,6 +3488,80 @@ func (m *Claimant) Size() (n int) {
 	return n
 }
 
+func (m *Penalty) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Number != 0 {
+		n += 1 + sovCourt(uint64(m.Number))
+	}
+	if m.Epoch != 0 {
+		n += 1 + sovCourt(uint64(m.Epoch))
+	}
+	l = len(m.Participant)
+	if l > 0 {
+		n += 1 + l + sovCourt(uint64(l))
+	}
+	if m.Offence != 0 {
+		n += 1 + sovCourt(uint64(m.Offence))
+	}
+	l = m.Amount.Size()
+	n += 1 + l + sovCourt(uint64(l))
+	if m.State != 0 {
+		n += 1 + sovCourt(uint64(m.State))
+	}
+	if m.Until != 0 {
+		n += 1 + sovCourt(uint64(m.Until))
+	}
+	if len(m.Finders) > 0 {
+		for _, s := range m.Finders {
+			l = len(s)
+			n += 1 + l + sovCourt(uint64(l))
+		}
+	}
+	return n
+}
+
+func (m *DoubleSign) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Height != 0 {
+		n += 1 + sovCourt(uint64(m.Height))
+	}
+	if m.Time != 0 {
+		n += 1 + sovCourt(uint64(m.Time))
+	}
+	l = len(m.Participant)
+	if l > 0 {
+		n += 1 + l + sovCourt(uint64(l))
+	}
+	if m.PowerPpm != 0 {
+		n += 1 + sovCourt(uint64(m.PowerPpm))
+	}
+	return n
+}
+
+func (m *Failures) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Count != 0 {
+		n += 1 + sovCourt(uint64(m.Count))
+	}
+	l = len(m.Last)
+	if l > 0 {
+		n += 1 + l + sovCourt(uint64(l))
+	}
+	return n
+}
+
 func (m *Params) Size() (n int) {
 	if m == nil {
 		return 0
@@ -2428,6 +3577,24 @@ func (m *Params) Size() (n int) {
 	l = len(m.ClaimBond)
 	if l > 0 {
 		n += 1 + l + sovCourt(uint64(l))
+	}
+	if m.SlashFraudBps != 0 {
+		n += 1 + sovCourt(uint64(m.SlashFraudBps))
+	}
+	if m.SlashDoubleSignBps != 0 {
+		n += 1 + sovCourt(uint64(m.SlashDoubleSignBps))
+	}
+	if m.SlashFalseBps != 0 {
+		n += 1 + sovCourt(uint64(m.SlashFalseBps))
+	}
+	if m.BountyBps != 0 {
+		n += 1 + sovCourt(uint64(m.BountyBps))
+	}
+	if m.MassBps != 0 {
+		n += 1 + sovCourt(uint64(m.MassBps))
+	}
+	if m.HoldEpochs != 0 {
+		n += 1 + sovCourt(uint64(m.HoldEpochs))
 	}
 	return n
 }
@@ -2464,6 +3631,25 @@ func (m *GenesisState) Size() (n int) {
 			l = e.Size()
 			n += 1 + l + sovCourt(uint64(l))
 		}
+	}
+	if len(m.Penalties) > 0 {
+		for _, e := range m.Penalties {
+			l = e.Size()
+			n += 1 + l + sovCourt(uint64(l))
+		}
+	}
+	if m.NextPenalty != 0 {
+		n += 1 + sovCourt(uint64(m.NextPenalty))
+	}
+	if len(m.DoubleSigns) > 0 {
+		for _, e := range m.DoubleSigns {
+			l = e.Size()
+			n += 1 + l + sovCourt(uint64(l))
+		}
+	}
+	if m.Failures != nil {
+		l = m.Failures.Size()
+		n += 1 + l + sovCourt(uint64(l))
 	}
 	return n
 }
@@ -2503,6 +3689,38 @@ func (m *MsgUpdateParamsResponse) Size() (n int) {
 	}
 	var l int
 	_ = l
+	return n
+}
+
+func (m *MsgReleaseHeld) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Authority)
+	if l > 0 {
+		n += 1 + l + sovCourt(uint64(l))
+	}
+	if m.Epoch != 0 {
+		n += 1 + sovCourt(uint64(m.Epoch))
+	}
+	l = len(m.Participant)
+	if l > 0 {
+		n += 1 + l + sovCourt(uint64(l))
+	}
+	return n
+}
+
+func (m *MsgReleaseHeldResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Released != 0 {
+		n += 1 + sovCourt(uint64(m.Released))
+	}
 	return n
 }
 
@@ -2624,6 +3842,40 @@ func (m *QueryClaimantResponse) Size() (n int) {
 	if m.Budget != 0 {
 		n += 1 + sovCourt(uint64(m.Budget))
 	}
+	return n
+}
+
+func (m *QueryPenaltiesRequest) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovCourt(uint64(l))
+	}
+	return n
+}
+
+func (m *QueryPenaltiesResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if len(m.Penalties) > 0 {
+		for _, e := range m.Penalties {
+			l = e.Size()
+			n += 1 + l + sovCourt(uint64(l))
+		}
+	}
+	if m.Pagination != nil {
+		l = m.Pagination.Size()
+		n += 1 + l + sovCourt(uint64(l))
+	}
+	l = m.Failures.Size()
+	n += 1 + l + sovCourt(uint64(l))
 	return n
 }
 
@@ -3402,6 +4654,489 @@ func (m *Claimant) Unmarshal(dAtA []byte) error {
 	}
 	return nil
 }
+func (m *Penalty) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowCourt
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: Penalty: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: Penalty: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Number", wireType)
+			}
+			m.Number = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCourt
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Number |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Epoch", wireType)
+			}
+			m.Epoch = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCourt
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Epoch |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Participant", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCourt
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthCourt
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthCourt
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Participant = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Offence", wireType)
+			}
+			m.Offence = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCourt
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Offence |= Offence(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 5:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Amount", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCourt
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthCourt
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthCourt
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Amount.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 6:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field State", wireType)
+			}
+			m.State = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCourt
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.State |= PenaltyState(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 7:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Until", wireType)
+			}
+			m.Until = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCourt
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Until |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 8:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Finders", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCourt
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthCourt
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthCourt
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Finders = append(m.Finders, string(dAtA[iNdEx:postIndex]))
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipCourt(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthCourt
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *DoubleSign) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowCourt
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: DoubleSign: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: DoubleSign: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Height", wireType)
+			}
+			m.Height = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCourt
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Height |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Time", wireType)
+			}
+			m.Time = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCourt
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Time |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Participant", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCourt
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthCourt
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthCourt
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Participant = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field PowerPpm", wireType)
+			}
+			m.PowerPpm = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCourt
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.PowerPpm |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipCourt(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthCourt
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *Failures) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowCourt
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: Failures: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: Failures: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Count", wireType)
+			}
+			m.Count = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCourt
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Count |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Last", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCourt
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthCourt
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthCourt
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Last = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipCourt(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthCourt
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
 func (m *Params) Unmarshal(dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
@@ -3501,6 +5236,120 @@ func (m *Params) Unmarshal(dAtA []byte) error {
 			}
 			m.ClaimBond = string(dAtA[iNdEx:postIndex])
 			iNdEx = postIndex
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field SlashFraudBps", wireType)
+			}
+			m.SlashFraudBps = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCourt
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.SlashFraudBps |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 5:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field SlashDoubleSignBps", wireType)
+			}
+			m.SlashDoubleSignBps = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCourt
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.SlashDoubleSignBps |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 6:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field SlashFalseBps", wireType)
+			}
+			m.SlashFalseBps = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCourt
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.SlashFalseBps |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 7:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field BountyBps", wireType)
+			}
+			m.BountyBps = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCourt
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.BountyBps |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 8:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field MassBps", wireType)
+			}
+			m.MassBps = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCourt
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.MassBps |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 9:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field HoldEpochs", wireType)
+			}
+			m.HoldEpochs = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCourt
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.HoldEpochs |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := skipCourt(dAtA[iNdEx:])
@@ -3738,6 +5587,129 @@ func (m *GenesisState) Unmarshal(dAtA []byte) error {
 			}
 			m.Claimants = append(m.Claimants, Claimant{})
 			if err := m.Claimants[len(m.Claimants)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 7:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Penalties", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCourt
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthCourt
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthCourt
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Penalties = append(m.Penalties, Penalty{})
+			if err := m.Penalties[len(m.Penalties)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 8:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field NextPenalty", wireType)
+			}
+			m.NextPenalty = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCourt
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.NextPenalty |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 9:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field DoubleSigns", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCourt
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthCourt
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthCourt
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.DoubleSigns = append(m.DoubleSigns, DoubleSign{})
+			if err := m.DoubleSigns[len(m.DoubleSigns)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 10:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Failures", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCourt
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthCourt
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthCourt
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Failures == nil {
+				m.Failures = &Failures{}
+			}
+			if err := m.Failures.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -4008,6 +5980,208 @@ func (m *MsgUpdateParamsResponse) Unmarshal(dAtA []byte) error {
 			return fmt.Errorf("proto: MsgUpdateParamsResponse: illegal tag %d (wire type %d)", fieldNum, wire)
 		}
 		switch fieldNum {
+		default:
+			iNdEx = preIndex
+			skippy, err := skipCourt(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthCourt
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgReleaseHeld) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowCourt
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgReleaseHeld: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgReleaseHeld: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Authority", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCourt
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthCourt
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthCourt
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Authority = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Epoch", wireType)
+			}
+			m.Epoch = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCourt
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Epoch |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Participant", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCourt
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthCourt
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthCourt
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Participant = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipCourt(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthCourt
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgReleaseHeldResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowCourt
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgReleaseHeldResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgReleaseHeldResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Released", wireType)
+			}
+			m.Released = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCourt
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Released |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := skipCourt(dAtA[iNdEx:])
@@ -4811,6 +6985,245 @@ func (m *QueryClaimantResponse) Unmarshal(dAtA []byte) error {
 					break
 				}
 			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipCourt(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthCourt
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryPenaltiesRequest) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowCourt
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryPenaltiesRequest: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryPenaltiesRequest: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCourt
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthCourt
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthCourt
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageRequest{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipCourt(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthCourt
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *QueryPenaltiesResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowCourt
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: QueryPenaltiesResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: QueryPenaltiesResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Penalties", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCourt
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthCourt
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthCourt
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Penalties = append(m.Penalties, Penalty{})
+			if err := m.Penalties[len(m.Penalties)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Pagination", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCourt
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthCourt
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthCourt
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Pagination == nil {
+				m.Pagination = &query.PageResponse{}
+			}
+			if err := m.Pagination.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Failures", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowCourt
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthCourt
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthCourt
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Failures.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
 			skippy, err := skipCourt(dAtA[iNdEx:])

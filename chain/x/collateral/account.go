@@ -32,6 +32,28 @@ func lockedTotal(a collateralv1.Account) math.Int {
 	return sum
 }
 
+// withdrawn is what an account's open withdrawals hold.
+func withdrawn(a collateralv1.Account) math.Int {
+	sum := math.ZeroInt()
+	for _, w := range a.Withdrawals {
+		sum = sum.Add(w.Amount)
+	}
+	return sum
+}
+
+// empty: nothing of an account is here.
+func empty(a collateralv1.Account) bool {
+	return a.Deposit.IsZero() && a.Held.IsZero() && len(a.Withdrawals) == 0
+}
+
+// whole gives a record its amounts where it leaves them out, as one of an older state does.
+func whole(a collateralv1.Account) collateralv1.Account {
+	if a.Held.IsNil() {
+		a.Held = math.ZeroInt()
+	}
+	return a
+}
+
 // free is what no purpose holds.
 func free(a collateralv1.Account) math.Int { return a.Deposit.Sub(lockedTotal(a)) }
 
@@ -75,8 +97,9 @@ func validAmount(amount math.Int) error {
 
 // validAccount checks a record by itself. Errors wrap ErrInvariant.
 func validAccount(a collateralv1.Account) error {
-	if a.Deposit.IsNil() || !a.Deposit.IsPositive() {
-		return ErrInvariant.Wrapf("%s has a record and a deposit of %s", a.Address, a.Deposit)
+	if a.Deposit.IsNil() || a.Deposit.IsNegative() || a.Held.IsNegative() || empty(a) {
+		return ErrInvariant.Wrapf("%s has a record, a deposit of %s and %s held", a.Address,
+			a.Deposit, a.Held)
 	}
 	for i, l := range a.Locks {
 		switch {
@@ -92,6 +115,17 @@ func validAccount(a collateralv1.Account) error {
 	if free(a).IsNegative() {
 		return ErrInvariant.Wrapf("%s has locked %s of a deposit of %s", a.Address,
 			lockedTotal(a), a.Deposit)
+	}
+	if len(a.Withdrawals) > MaxWithdrawals {
+		return ErrInvariant.Wrapf("%s has %d open withdrawals; at most %d can be", a.Address,
+			len(a.Withdrawals), MaxWithdrawals)
+	}
+	for i, w := range a.Withdrawals {
+		if w.Amount.IsNil() || !w.Amount.IsPositive() || w.Height < 0 || w.RetryHeight < 0 ||
+			i > 0 && w.Height <= a.Withdrawals[i-1].Height {
+			return ErrInvariant.Wrapf("%s has a withdrawal of %s at block %d, out of order or of "+
+				"nothing", a.Address, w.Amount, w.Height)
+		}
 	}
 	return nil
 }

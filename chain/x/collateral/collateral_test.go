@@ -3,7 +3,9 @@
 package collateral_test
 
 import (
+	"context"
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 
@@ -41,9 +43,26 @@ var addresses = addresscodec.NewBech32Codec("cpc")
 type world struct {
 	*collateral.Keeper
 	ctx  sdk.Context
-	bank bankkeeper.BaseKeeper
+	bank moody
 	msg  collateralv1.MsgServer
 	qry  collateralv1.QueryServer
+}
+
+// moody is the SDK's bank, which pays nothing to some.
+type moody struct {
+	bankkeeper.BaseKeeper
+	refuses map[string]bool
+}
+
+func (m moody) SendCoinsFromModuleToAccount(ctx context.Context, module string,
+	to sdk.AccAddress, coins sdk.Coins) error {
+	if err := m.BaseKeeper.SendCoinsFromModuleToAccount(ctx, module, to, coins); err != nil {
+		return err
+	}
+	if m.refuses[string(to)] { // after the coins moved, as a hook would
+		return errors.New("not today")
+	}
+	return nil
 }
 
 type services struct{ w *world }
@@ -70,10 +89,11 @@ func newWorld(t testing.TB) *world {
 		map[string][]string{collateral.Name: {authtypes.Burner}, minter: {authtypes.Minter}},
 		addresses, "cpc", "authority")
 	blocked := map[string]bool{authtypes.NewModuleAddress(collateral.Name).String(): true}
-	bank := bankkeeper.NewBaseKeeper(cdc, runtime.NewKVStoreService(keys[banktypes.StoreKey]),
-		accounts, blocked, account("authority"), log.NewNopLogger())
+	bank := moody{bankkeeper.NewBaseKeeper(cdc,
+		runtime.NewKVStoreService(keys[banktypes.StoreKey]), accounts, blocked,
+		account("authority"), log.NewNopLogger()), map[string]bool{}}
 	k, err := collateral.NewKeeper(cdc, runtime.NewKVStoreService(keys[collateral.Name]), addresses,
-		accounts, bank, denom)
+		"gov", accounts, bank, denom)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -278,10 +298,11 @@ func TestRefuses(t *testing.T) {
 
 // Whatever the modules and the accounts do, in any order: coins and records add up, nothing is
 // locked that is not there, and no coin comes out of nothing.
-// Holds spec R-7.
+// Holds spec R-7, K-6.
 func TestConservation(t *testing.T) {
 	names := []string{"alice", "bob", "carol"}
-	purposes := []string{collateral.Registration, collateral.Lottery, collateral.Claim}
+	purposes := []string{collateral.Registration, collateral.Lottery, collateral.Claim,
+		collateral.Weight}
 	rapid.Check(t, func(r *rapid.T) {
 		w := newWorld(t)
 		for _, name := range names {
@@ -304,7 +325,7 @@ func TestConservation(t *testing.T) {
 			}
 			return err
 		}
-		r.Repeat(map[string]func(*rapid.T){
+		acts := map[string]func(*rapid.T){
 			"deposit": func(r *rapid.T) {
 				m := &collateralv1.MsgDeposit{Address: who.Draw(r, "account"),
 					Amount: amount.Draw(r, "of")}
@@ -352,6 +373,26 @@ func TestConservation(t *testing.T) {
 					supply -= x.Int64() - share
 				}
 			},
+			"withdraw weight": func(r *rapid.T) {
+				m := &collateralv1.MsgUnlock{Address: who.Draw(r, "account"),
+					Amount: amount.Draw(r, "of")}
+				_ = act(func(ctx sdk.Context) error { _, err := w.msg.Unlock(ctx, m); return err })
+			},
+			"lock weight": func(r *rapid.T) {
+				m := &collateralv1.MsgLock{Address: who.Draw(r, "account"),
+					Amount: amount.Draw(r, "of")}
+				_ = act(func(ctx sdk.Context) error { _, err := w.msg.Lock(ctx, m); return err })
+			},
+			"blocks": func(r *rapid.T) {
+				// a bank that refuses, too: what is not paid stays
+				w.bank.refuses[string(raw("alice"))] = rapid.Bool().Draw(r, "refuses")
+				for range 1 + rapid.IntRange(0, 2).Draw(r, "pauses") {
+					w.later(rapid.SampledFrom([]int64{1, 70, 1_001}).Draw(r, "blocks"))
+					if err := w.EndBlock(w.ctx); err != nil {
+						r.Fatal(err)
+					}
+				}
+			},
 			"": func(r *rapid.T) {
 				if err := w.Check(w.ctx); err != nil {
 					r.Fatal(err)
@@ -367,8 +408,48 @@ func TestConservation(t *testing.T) {
 					r.Fatalf("an export that cannot be imported: %v", err)
 				}
 			},
-		})
+		}
+		maps.Copy(acts, w.penalties(act, who, amount, &supply))
+		r.Repeat(acts)
 	})
+}
+
+// penalties are what the court may do, in any order.
+func (w *world) penalties(act func(func(sdk.Context) error) error, who *rapid.Generator[string],
+	amount *rapid.Generator[math.Int], supply *int64) map[string]func(*rapid.T) {
+	return map[string]func(*rapid.T){
+		"take": func(r *rapid.T) {
+			a, bps := who.Draw(r, "account"), rapid.Uint64Range(0, 10_001).Draw(r, "bps")
+			_ = act(func(ctx sdk.Context) error { _, err := w.Take(ctx, a, bps); return err })
+		},
+		"give back": func(r *rapid.T) {
+			a, x := who.Draw(r, "account"), amount.Draw(r, "of")
+			_ = act(func(ctx sdk.Context) error { return w.GiveBack(ctx, a, x) })
+		},
+		"burn": func(r *rapid.T) {
+			a, x := who.Draw(r, "account"), amount.Draw(r, "of")
+			finders := rapid.SliceOfN(who, 0, 3).Draw(r, "finders")
+			bps := rapid.Uint64Range(0, 10_000).Draw(r, "bounty")
+			before := w.bank.GetBalance(w.ctx, authtypes.NewModuleAddress(collateral.Name),
+				denom).Amount.Int64()
+			if act(func(ctx sdk.Context) error {
+				return w.BurnHeld(ctx, a, x, finders, bps)
+			}) != nil {
+				return
+			}
+			// what left the module is all of x, and no more than the bounty is not burnt
+			if left := before - w.bank.GetBalance(w.ctx, authtypes.NewModuleAddress(
+				collateral.Name), denom).Amount.Int64(); left != x.Int64() {
+				r.Fatalf("%d left the module for %s", left, x)
+			}
+			burnt := *supply - w.bank.GetSupply(w.ctx, denom).Amount.Int64()
+			if bounty := x.Int64() - burnt; bounty < 0 ||
+				bounty > x.Int64()*int64(bps)/10_000 {
+				r.Fatalf("%d of %s burnt with a bounty of %d", burnt, x, bps)
+			}
+			*supply -= burnt
+		},
+	}
 }
 
 func TestGenesis(t *testing.T) {
@@ -429,12 +510,13 @@ func TestGenesisRefuses(t *testing.T) {
 			l[0], l[1] = l[1], l[0]
 		},
 	} {
-		gs := &collateralv1.GenesisState{Accounts: []collateralv1.Account{
-			{Address: "cpc1a", Deposit: n(10),
-				Locks: []collateralv1.Lock{{Purpose: collateral.Claim, Amount: n(1)},
-					{Purpose: collateral.Registration, Amount: n(5)}}},
-			{Address: "cpc1b", Deposit: n(3)},
-		}}
+		gs := &collateralv1.GenesisState{Params: collateral.DefaultParams(),
+			Accounts: []collateralv1.Account{
+				{Address: "cpc1a", Deposit: n(10),
+					Locks: []collateralv1.Lock{{Purpose: collateral.Claim, Amount: n(1)},
+						{Purpose: collateral.Registration, Amount: n(5)}}},
+				{Address: "cpc1b", Deposit: n(3)},
+			}}
 		if err := collateral.ValidateGenesis(gs); err != nil {
 			t.Fatal(err)
 		}

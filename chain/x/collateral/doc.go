@@ -11,11 +11,18 @@
 //
 // Coins enter by MsgDeposit, or by TopUp when a module takes what a message needs
 // from its sender's balance. They leave by MsgWithdraw, by Refund when a module
-// ends what it locked them for, or by Forfeit, which is the only way to lose
-// them: a locked amount goes in part to somebody and otherwise is burnt.
+// ends what it locked them for, or by Forfeit: a locked amount goes in part to
+// somebody and otherwise is burnt.
 //
-// Two equations hold after every message and block: the deposits add up to what
-// the module's account holds, and nobody has more locked than deposited. Check
+// What is locked for weight covers it (Backing): uncovered weight gives no power,
+// votes or pay once a unit has a price. Such coins leave by a withdrawal, which
+// backs nothing from its block on and is paid when no evidence of an offence can
+// come any longer. Until then all of it can be slashed (Take), which the court alone
+// does: what is taken is held until it burns it or gives it back.
+//
+// Two equations hold after every message and block: deposits, open withdrawals and
+// what is held add up to what the module's account has, and nobody has more locked than
+// deposited. Check
 // computes both from the state; tests call it after each step, and a genesis that
 // breaks one is refused. Nobody can send coins to the module's account past the
 // messages above, since the bank blocks its address.

@@ -13,4 +13,8 @@ var (
 	ErrNotLocked = errorsmod.Register(Name, 4, "not locked")
 	// ErrInvariant: coins and records do not add up.
 	ErrInvariant = errorsmod.Register(Name, 5, "collateral does not add up")
+	// ErrParams: parameters outside their bounds.
+	ErrParams = errorsmod.Register(Name, 6, "parameters out of bounds")
+	// ErrFull: an account has as many open withdrawals as it may have.
+	ErrFull = errorsmod.Register(Name, 7, "too many open withdrawals")
 )

@@ -11,16 +11,29 @@ import (
 )
 
 // DefaultGenesis has no deposits.
-func DefaultGenesis() *collateralv1.GenesisState { return &collateralv1.GenesisState{} }
+func DefaultGenesis() *collateralv1.GenesisState {
+	return &collateralv1.GenesisState{Params: DefaultParams()}
+}
 
 // ValidateGenesis checks a genesis state on its own; that the coins are there is
 // checked by InitGenesis.
 func ValidateGenesis(gs *collateralv1.GenesisState) error {
+	if err := ValidateParams(gs.Params); err != nil {
+		return fmt.Errorf("collateral: genesis: %w", err)
+	}
+	if gs.PendingParams != nil {
+		if err := ValidateParams(*gs.PendingParams); err != nil {
+			return fmt.Errorf("collateral: genesis: pending_params: %w", err)
+		}
+	}
+	if err := validRises(gs.Params, gs.Rises); err != nil {
+		return err
+	}
 	for i, a := range gs.Accounts {
 		if i > 0 && a.Address <= gs.Accounts[i-1].Address {
 			return ErrInvariant.Wrapf("genesis: accounts are not in rising order at %s", a.Address)
 		}
-		if err := validAccount(a); err != nil {
+		if err := validAccount(whole(a)); err != nil {
 			return fmt.Errorf("collateral: genesis: %w", err)
 		}
 	}
@@ -34,12 +47,30 @@ func (k *Keeper) InitGenesis(ctx context.Context, gs *collateralv1.GenesisState)
 	}
 	// The account exists from the first block on, so that exporting and importing changes nothing.
 	k.accounts.GetModuleAccount(ctx, Name)
+	if err := k.params.Set(ctx, gs.Params); err != nil {
+		return err
+	}
+	if gs.PendingParams != nil {
+		if err := k.pending.Set(ctx, *gs.PendingParams); err != nil {
+			return err
+		}
+	}
+	for _, r := range gs.Rises {
+		if err := k.rises.Set(ctx, r.Epoch, r); err != nil {
+			return err
+		}
+	}
 	for _, a := range gs.Accounts {
 		if _, err := k.account(a.Address); err != nil {
 			return fmt.Errorf("collateral: genesis: %w", err)
 		}
-		if err := k.store(ctx, a); err != nil {
+		if err := k.store(ctx, whole(a)); err != nil {
 			return fmt.Errorf("collateral: genesis: %w", err)
+		}
+		for _, w := range a.Withdrawals {
+			if err := k.enqueue(ctx, a.Address, w); err != nil {
+				return fmt.Errorf("collateral: genesis: %w", err)
+			}
 		}
 	}
 	if err := k.Check(ctx); err != nil {
@@ -50,6 +81,17 @@ func (k *Keeper) InitGenesis(ctx context.Context, gs *collateralv1.GenesisState)
 
 // ExportGenesis returns the state as InitGenesis takes it.
 func (k *Keeper) ExportGenesis(ctx context.Context) (*collateralv1.GenesisState, error) {
-	all, err := table.Values(ctx, k.deposits, nil)
-	return &collateralv1.GenesisState{Accounts: all}, err
+	gs := &collateralv1.GenesisState{}
+	var err error
+	if gs.Params, err = k.Params(ctx); err != nil {
+		return nil, err
+	}
+	if gs.PendingParams, err = table.Optional(ctx, k.pending); err != nil {
+		return nil, err
+	}
+	if gs.Rises, err = table.Values(ctx, k.rises, nil); err != nil {
+		return nil, err
+	}
+	gs.Accounts, err = table.Values(ctx, k.deposits, nil)
+	return gs, err
 }

@@ -39,24 +39,42 @@ type Accounts interface {
 // Keeper owns the deposits.
 type Keeper struct {
 	addresses address.Codec
+	authority string
 	bank      Bank
 	accounts  Accounts
 	denom     string
 
-	deposits collections.Map[string, collateralv1.Account]
+	deposits        collections.Map[string, collateralv1.Account]
+	params, pending collections.Item[collateralv1.Params]
+	rises           collections.Map[uint64, collateralv1.Rise]
+	// what EndBlock pays from; both follow from the accounts' records
+	open    collections.KeySet[openKey]
+	refused collections.KeySet[refusedKey]
 }
 
-// NewKeeper makes the keeper. All amounts are of one denomination.
+// NewKeeper makes the keeper; authority is the account that may change parameters (x/gov). All
+// amounts are of one denomination.
 func NewKeeper(cdc codec.BinaryCodec, store corestore.KVStoreService, addresses address.Codec,
-	accounts Accounts, bank Bank, denom string) (*Keeper, error) {
+	authority string, accounts Accounts, bank Bank, denom string) (*Keeper, error) {
 	if accounts.GetModuleAddress(Name) == nil {
 		return nil, fmt.Errorf("collateral: the app gives the module no account")
 	}
 	sb := collections.NewSchemaBuilder(store)
 	k := &Keeper{
-		addresses: addresses, bank: bank, accounts: accounts, denom: denom,
+		addresses: addresses, authority: authority, bank: bank, accounts: accounts, denom: denom,
 		deposits: collections.NewMap(sb, prefixAccounts, "accounts", collections.StringKey,
 			codec.CollValue[collateralv1.Account](cdc)),
+		params: collections.NewItem(sb, prefixParams, "params",
+			codec.CollValue[collateralv1.Params](cdc)),
+		pending: collections.NewItem(sb, prefixPending, "pending",
+			codec.CollValue[collateralv1.Params](cdc)),
+		rises: collections.NewMap(sb, prefixRises, "rises", collections.Uint64Key,
+			codec.CollValue[collateralv1.Rise](cdc)),
+		open: collections.NewKeySet(sb, prefixOpen, "open",
+			collections.PairKeyCodec(collections.Uint64Key, collections.StringKey)),
+		refused: collections.NewKeySet(sb, prefixRefused, "refused",
+			collections.TripleKeyCodec(collections.Uint64Key, collections.StringKey,
+				collections.Uint64Key)),
 	}
 	if _, err := sb.Build(); err != nil {
 		return nil, fmt.Errorf("collateral: %w", err)
@@ -69,12 +87,13 @@ func NewKeeper(cdc codec.BinaryCodec, store corestore.KVStoreService, addresses 
 func (k *Keeper) Account(ctx context.Context, addr string) (collateralv1.Account, error) {
 	a, err := k.deposits.Get(ctx, addr)
 	if errors.Is(err, collections.ErrNotFound) {
-		return collateralv1.Account{Address: addr, Deposit: math.ZeroInt()}, nil
+		return collateralv1.Account{Address: addr, Deposit: math.ZeroInt(),
+			Held: math.ZeroInt()}, nil
 	}
 	if err != nil {
 		return a, fmt.Errorf("collateral: reading %s: %w", addr, err)
 	}
-	return a, nil
+	return whole(a), nil
 }
 
 // Deposit is an account's whole deposit, locked parts included.
@@ -133,8 +152,11 @@ func (k *Keeper) Lock(ctx context.Context, addr, purpose string, amount math.Int
 }
 
 // Unlock frees a part of what a purpose holds. It fails with ErrNotLocked when
-// the purpose holds less.
+// the purpose holds less. What covers weight is not freed: it is withdrawn.
 func (k *Keeper) Unlock(ctx context.Context, addr, purpose string, amount math.Int) error {
+	if err := leaves(purpose); err != nil {
+		return err
+	}
 	return k.change(ctx, addr, purpose, amount, func(a *collateralv1.Account) error {
 		return k.release(a, purpose, amount)
 	})
@@ -142,6 +164,9 @@ func (k *Keeper) Unlock(ctx context.Context, addr, purpose string, amount math.I
 
 // UnlockAll frees all that a purpose holds, if anything.
 func (k *Keeper) UnlockAll(ctx context.Context, addr, purpose string) error {
+	if err := leaves(purpose); err != nil {
+		return err
+	}
 	return k.change(ctx, addr, purpose, math.ZeroInt(), func(a *collateralv1.Account) error {
 		set(a, purpose, math.ZeroInt())
 		return nil
@@ -255,26 +280,44 @@ func (k *Keeper) Forfeit(ctx context.Context, addr, purpose string, amount math.
 	return nil
 }
 
-// Check compares the records with the coins: the deposits add up to the balance
-// of the module's account, and no account has more locked than deposited. It
-// walks all accounts, so it is for tests and for a genesis. Errors wrap ErrInvariant.
-func (k *Keeper) Check(ctx context.Context) error {
-	sum := math.ZeroInt()
-	if err := k.deposits.Walk(ctx, nil, func(addr string, a collateralv1.Account) (bool, error) {
+// Sums are what the records add up to, in acpc.
+type Sums struct {
+	// Deposits are whole, bonds and other locked parts included.
+	Deposits, Withdrawals, Held math.Int
+}
+
+// Sums adds up all records and checks each; errors wrap ErrInvariant. It walks all accounts.
+func (k *Keeper) Sums(ctx context.Context) (Sums, error) {
+	sum := Sums{math.ZeroInt(), math.ZeroInt(), math.ZeroInt()}
+	err := k.deposits.Walk(ctx, nil, func(addr string, a collateralv1.Account) (bool, error) {
 		if a.Address != addr {
 			return true, ErrInvariant.Wrapf("the record of %s names %s", addr, a.Address)
 		}
-		sum = sum.Add(a.Deposit)
+		a = whole(a)
+		sum.Deposits = sum.Deposits.Add(a.Deposit)
+		sum.Withdrawals = sum.Withdrawals.Add(withdrawn(a))
+		sum.Held = sum.Held.Add(a.Held)
 		return false, validAccount(a)
-	}); err != nil {
+	})
+	return sum, err
+}
+
+// Check compares the records with the coins: deposits, open withdrawals and what is held add up to
+// the balance of the module's account, no account has more locked than deposited, and each open
+// withdrawal stands once in the queue. It walks all accounts, so it is for tests and for a genesis.
+// Errors wrap ErrInvariant.
+func (k *Keeper) Check(ctx context.Context) error {
+	sum, err := k.Sums(ctx)
+	if err != nil {
 		return err
 	}
 	if have := k.bank.GetBalance(ctx, k.accounts.GetModuleAddress(Name),
-		k.denom).Amount; !have.Equal(sum) {
-		return ErrInvariant.Wrapf("deposits add up to %s%s, the module's account holds %s%s", sum,
-			k.denom, have, k.denom)
+		k.denom).Amount; !have.Equal(sum.Deposits.Add(sum.Withdrawals).Add(sum.Held)) {
+		return ErrInvariant.Wrapf("deposits add up to %s%s, withdrawals to %s%s, %s%s are held, "+
+			"and the module's account has %s%s", sum.Deposits, k.denom, sum.Withdrawals, k.denom,
+			sum.Held, k.denom, have, k.denom)
 	}
-	return nil
+	return k.checkQueue(ctx)
 }
 
 // change checks the arguments, applies a change to an account's record and stores it.
@@ -294,6 +337,14 @@ func (k *Keeper) change(ctx context.Context, addr, purpose string, amount math.I
 		return err
 	}
 	return k.store(ctx, a)
+}
+
+// leaves refuses to free at once what may leave by a withdrawal only.
+func leaves(purpose string) error {
+	if purpose == Weight {
+		return ErrInvalid.Wrapf("what is locked for the purpose %q leaves by a withdrawal", Weight)
+	}
+	return nil
 }
 
 // release frees an amount that a purpose holds.
@@ -319,7 +370,7 @@ func (k *Keeper) pay(ctx context.Context, a *collateralv1.Account, to sdk.AccAdd
 
 // store writes a record, or drops one that says nothing.
 func (k *Keeper) store(ctx context.Context, a collateralv1.Account) error {
-	if a.Deposit.IsZero() {
+	if empty(a) {
 		return k.deposits.Remove(ctx, a.Address)
 	}
 	return k.deposits.Set(ctx, a.Address, a)

@@ -30,6 +30,8 @@ var (
 	_ module.AppModuleBasic = AppModule{}
 	_ module.HasGenesis     = AppModule{}
 	_ appmodule.HasServices = AppModule{}
+
+	_ appmodule.HasEndBlocker = AppModule{}
 )
 
 // NewAppModule wraps a keeper.
@@ -53,7 +55,8 @@ func (AppModule) RegisterLegacyAminoCodec(*codec.LegacyAmino) {}
 // RegisterInterfaces makes the module's messages known to the codec.
 func (AppModule) RegisterInterfaces(r codectypes.InterfaceRegistry) {
 	r.RegisterImplementations((*sdk.Msg)(nil), &collateralv1.MsgDeposit{},
-		&collateralv1.MsgWithdraw{})
+		&collateralv1.MsgWithdraw{}, &collateralv1.MsgLock{}, &collateralv1.MsgUnlock{},
+		&collateralv1.MsgUpdateParams{})
 	msgservice.RegisterMsgServiceDesc(r, &collateralv1.Msg_serviceDesc)
 }
 
@@ -105,6 +108,9 @@ func (m AppModule) ExportGenesis(ctx sdk.Context, cdc codec.JSONCodec) json.RawM
 	return cdc.MustMarshalJSON(gs)
 }
 
+// EndBlock pays withdrawals that are old enough.
+func (m AppModule) EndBlock(ctx context.Context) error { return m.keeper.EndBlock(ctx) }
+
 // AutoCLIOptions describes the command line.
 func (AppModule) AutoCLIOptions() *autocliv1.ModuleOptions {
 	amount := []*autocliv1.PositionalArgDescriptor{{ProtoField: "amount"}}
@@ -112,9 +118,12 @@ func (AppModule) AutoCLIOptions() *autocliv1.ModuleOptions {
 		Query: &autocliv1.ServiceCommandDescriptor{
 			Service: "assay.collateral.v1.Query",
 			RpcCommandOptions: []*autocliv1.RpcCommandOptions{
+				{RpcMethod: "Params", Use: "params", Short: "Show the parameters in force, those " +
+					"voted for the next epoch, and prices to come"},
 				{
 					RpcMethod: "Account", Use: "account [address]",
-					Short:          "Show an account's deposit, what holds it, and what is free",
+					Short: "Show an account's deposit, what holds it, what is free, and when " +
+						"its open withdrawals are paid",
 					PositionalArgs: []*autocliv1.PositionalArgDescriptor{{ProtoField: "address"}},
 				},
 				{RpcMethod: "Accounts", Use: "accounts", Short: "List the accounts with a deposit"},
@@ -127,6 +136,13 @@ func (AppModule) AutoCLIOptions() *autocliv1.ModuleOptions {
 					"balance into your deposit", PositionalArgs: amount},
 				{RpcMethod: "Withdraw", Use: "withdraw [amount]", Short: "Move acpc that nothing " +
 					"holds from your deposit to your balance", PositionalArgs: amount},
+				{RpcMethod: "Lock", Use: "lock [amount]", Short: "Lock acpc so that they back " +
+					"your weight: of the free deposit, then of your balance",
+					PositionalArgs: amount},
+				{RpcMethod: "Unlock", Use: "unlock [amount]", Short: "Open a withdrawal of acpc " +
+					"that back your weight; they are paid by themselves when no evidence can " +
+					"come any longer", PositionalArgs: amount},
+				{RpcMethod: "UpdateParams", Skip: true},
 			},
 		},
 	}

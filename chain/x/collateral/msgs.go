@@ -7,6 +7,8 @@ import (
 
 	"cosmossdk.io/math"
 
+	sdkerrors "github.com/cosmos/cosmos-sdk/types/errors"
+
 	collateralv1 "github.com/assaynet/assay/api/collateral/v1"
 )
 
@@ -38,6 +40,45 @@ func (m messages) Withdraw(ctx context.Context,
 	}
 	emit(ctx, "collateral_withdrawn", "account", msg.Address, "amount", msg.Amount.String())
 	return &collateralv1.MsgWithdrawResponse{}, nil
+}
+
+// Lock locks coins for weight.
+func (m messages) Lock(ctx context.Context,
+	msg *collateralv1.MsgLock) (*collateralv1.MsgLockResponse, error) {
+	if err := positive(msg.Amount); err != nil {
+		return nil, err
+	}
+	if err := m.keeper.LockWeight(ctx, msg.Address, msg.Amount); err != nil {
+		return nil, err
+	}
+	emit(ctx, "collateral_locked", "account", msg.Address, "amount", msg.Amount.String())
+	return &collateralv1.MsgLockResponse{}, nil
+}
+
+// Unlock opens a withdrawal of coins that are locked for weight.
+func (m messages) Unlock(ctx context.Context,
+	msg *collateralv1.MsgUnlock) (*collateralv1.MsgUnlockResponse, error) {
+	if err := positive(msg.Amount); err != nil {
+		return nil, err
+	}
+	if err := m.keeper.OpenWithdrawal(ctx, msg.Address, msg.Amount); err != nil {
+		return nil, err
+	}
+	emit(ctx, "collateral_unlocked", "account", msg.Address, "amount", msg.Amount.String())
+	return &collateralv1.MsgUnlockResponse{}, nil
+}
+
+// UpdateParams changes the parameters from the next epoch on; only governance may.
+func (m messages) UpdateParams(ctx context.Context,
+	msg *collateralv1.MsgUpdateParams) (*collateralv1.MsgUpdateParamsResponse, error) {
+	if msg.Authority != m.keeper.authority {
+		return nil, sdkerrors.ErrUnauthorized.Wrapf("only governance (%s) changes parameters",
+			m.keeper.authority)
+	}
+	if err := ValidateParams(msg.Params); err != nil {
+		return nil, err
+	}
+	return &collateralv1.MsgUpdateParamsResponse{}, m.keeper.pending.Set(ctx, msg.Params)
 }
 
 // positive: moving nothing is a mistake, not a transaction.

@@ -46,6 +46,8 @@ type chain struct {
 	epoch   uint64
 
 	deposits map[string]int64 // in CPC
+	held     map[string]int64 // in CPC
+	broken   bool             // the purse
 	log      []string         // what was done to money, jail and power
 	owners   map[string]registryv1.Participant
 }
@@ -55,13 +57,15 @@ func begin(t testing.TB) *chain {
 	c := &chain{t: t, store: storetypes.NewKVStoreKey(court.Name),
 		class: transformer.Nano, epoch: 7,
 		forged: map[courtv1.LeafRef]bool{}, unknown: map[courtv1.LeafRef]bool{},
-		deposits: map[string]int64{}, owners: map[string]registryv1.Participant{}}
+		deposits: map[string]int64{}, held: map[string]int64{},
+		owners: map[string]registryv1.Participant{}}
 	c.ctx = testutil.DefaultContext(c.store,
 		storetypes.NewTransientStoreKey("transient")).WithBlockHeight(100)
 	c.Keeper = court.NewKeeper(codec.NewProtoCodec(codectypes.NewInterfaceRegistry()),
 		runtime.NewKVStoreService(c.store), "gov", c, c, c, purse{c},
 		func(context.Context) (uint64, error) { return c.epoch, nil })
 	c.SetCase(c)
+	c.SetPay(c)
 	if err := c.InitGenesis(c.ctx, *court.DefaultGenesis()); err != nil {
 		t.Fatal(err)
 	}
@@ -147,6 +151,54 @@ func (p purse) Forfeit(_ context.Context, who, purpose string, amount math.Int,
 	to string, bps uint64) error {
 	p.c.note("forfeit %d of %s for %s, %d bps to %s", cpc(amount), who, purpose, bps, to)
 	return nil
+}
+
+// Take takes a part of what the purse has of somebody, in CPC; what is taken lies in held.
+func (p purse) Take(_ context.Context, who string, bps uint64) (math.Int, error) {
+	if p.c.broken {
+		return math.Int{}, errors.New("the purse is torn")
+	}
+	amount := p.c.deposits[who] * int64(bps) / 10_000
+	if amount > 0 {
+		p.c.deposits[who], p.c.held[who] = p.c.deposits[who]-amount, p.c.held[who]+amount
+		p.c.note("take %d of %s", amount, who)
+	}
+	return math.NewIntWithDecimal(1, 18).MulRaw(amount), nil
+}
+
+func (p purse) BurnHeld(_ context.Context, who string, amount math.Int, finders []string,
+	bps uint64) error {
+	if p.c.broken {
+		return errors.New("the purse is torn")
+	}
+	p.c.held[who] -= cpc(amount)
+	p.c.note("burn %d of %s, %d bps to %v", cpc(amount), who, bps, finders)
+	return nil
+}
+
+func (p purse) GiveBack(_ context.Context, who string, amount math.Int) error {
+	p.c.held[who] -= cpc(amount)
+	p.c.deposits[who] += cpc(amount)
+	p.c.note("give %d back to %s", cpc(amount), who)
+	return nil
+}
+
+func (p purse) Held(_ context.Context, who string) (math.Int, error) {
+	return math.NewIntWithDecimal(1, 18).MulRaw(p.c.held[who]), nil
+}
+
+func (p purse) TotalHeld(context.Context) (math.Int, error) {
+	sum := int64(0)
+	for _, held := range p.c.held {
+		sum += held
+	}
+	return math.NewIntWithDecimal(1, 18).MulRaw(sum), nil
+}
+
+// BurnOwed stands in for the pay of x/credit.
+func (c *chain) BurnOwed(_ context.Context, who string) (math.Int, error) {
+	c.note("burn what %s is owed", who)
+	return math.ZeroInt(), nil
 }
 
 func leaf(owner string, nonce uint64) courtv1.LeafRef {

@@ -16,7 +16,9 @@
 // half when the claim is refuted and nobody the rest. The first refutation discards whatever the
 // same claimant has waiting and ends its claims for the epoch: a lie buys one recomputation.
 //
-// Punish is the only door to jail and to cuts of power. Its table says for every offence what it
-// costs; an offence is either proven by recomputation or by signatures (fraud, double sign, false
-// verdict), or it is silence, which jails when repeated and never takes power by itself.
+// Punish is the only door to jail, to cuts of power and to slashes. Its table says for every
+// offence what it costs; an offence is either proven by recomputation or by signatures (fraud,
+// double sign, false verdict), or it is silence, which jails when repeated and never takes power or
+// coins by itself. What is slashed lies in x/collateral until the epoch is finalised (Conclude):
+// then it is burnt but for a bounty, or held where many failed at once.
 package court

@@ -11,4 +11,6 @@ var (
 	ErrInvalid = errorsmod.Register(Name, 3, "invalid")
 	// ErrBond: the claimant has neither weight nor a deposit that covers the bond.
 	ErrBond = errorsmod.Register(Name, 4, "no bond")
+	// ErrNotHeld: there is no penalty that a vote could release.
+	ErrNotHeld = errorsmod.Register(Name, 5, "nothing is held")
 )

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
 	"cosmossdk.io/collections"
 
@@ -52,6 +53,37 @@ func ValidateGenesis(g courtv1.GenesisState) error {
 		if c.Participant == "" || i > 0 && compareClaimants(g.Claimants[i-1], c) >= 0 {
 			return fmt.Errorf("court: claimant %q of epoch %d is empty, out of order, or stands "+
 				"twice", c.Participant, c.Epoch)
+		}
+	}
+	return validPenalties(g)
+}
+
+// validPenalties checks what was taken for offences, and the double signatures that still count.
+func validPenalties(g courtv1.GenesisState) error {
+	for i, p := range g.Penalties {
+		if i > 0 && cmp.Or(cmp.Compare(p.Epoch, g.Penalties[i-1].Epoch),
+			cmp.Compare(p.Number, g.Penalties[i-1].Number)) <= 0 || p.Number >= g.NextPenalty {
+			return fmt.Errorf("court: penalty %d of epoch %d is out of order, or not below the "+
+				"next number %d", p.Number, p.Epoch, g.NextPenalty)
+		}
+		if p.Participant == "" || p.Amount.IsNil() || !p.Amount.IsPositive() ||
+			p.State < courtv1.PenaltyTaken || p.State > courtv1.PenaltyReleased ||
+			(p.State == courtv1.PenaltyTaken || p.State == courtv1.PenaltyUnspecified) &&
+				p.Until > 0 {
+			return fmt.Errorf("court: penalty %d of %q: %s acpc, %s, until epoch %d", p.Number,
+				p.Participant, p.Amount, p.State, p.Until)
+		}
+		if !slices.Equal(p.Finders, without(p.Finders, p.Participant)) {
+			return fmt.Errorf("court: penalty %d of %s: its finders %v are out of order, or it is "+
+				"one of them", p.Number, p.Participant, p.Finders)
+		}
+	}
+	for i, d := range g.DoubleSigns {
+		if d.Participant == "" || d.Height < 0 || d.PowerPpm > 1_000_000 ||
+			i > 0 && cmp.Or(cmp.Compare(d.Height, g.DoubleSigns[i-1].Height),
+				cmp.Compare(d.Participant, g.DoubleSigns[i-1].Participant)) <= 0 {
+			return fmt.Errorf("court: the double signature of %q at block %d is out of order, or "+
+				"of more than the whole power", d.Participant, d.Height)
 		}
 	}
 	return nil
@@ -114,7 +146,38 @@ func (k *Keeper) InitGenesis(ctx context.Context, g courtv1.GenesisState) error 
 			return err
 		}
 	}
-	return nil
+	return k.initPenalties(ctx, g)
+}
+
+func (k *Keeper) initPenalties(ctx context.Context, g courtv1.GenesisState) error {
+	for _, p := range g.Penalties {
+		if err := k.penalties.Set(ctx, penaltyKeyOf(p), p); err != nil {
+			return err
+		}
+		if p.State == courtv1.PenaltyTaken {
+			continue
+		}
+		if err := k.settling.Set(ctx, settlingKeyOf(p)); err != nil {
+			return err
+		}
+	}
+	if g.NextPenalty > 0 {
+		if err := k.nextPenalty.Set(ctx, g.NextPenalty); err != nil {
+			return err
+		}
+	}
+	for _, d := range g.DoubleSigns {
+		if err := k.doubleSigns.Set(ctx, collections.Join(uint64(d.Height), d.Participant),
+			d); err != nil {
+			return err
+		}
+	}
+	if g.Failures != nil {
+		if err := k.failures.Set(ctx, *g.Failures); err != nil {
+			return err
+		}
+	}
+	return k.checkHeld(ctx, g.Penalties)
 }
 
 // ExportGenesis returns the state as InitGenesis takes it.
@@ -139,6 +202,18 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*courtv1.GenesisState, erro
 	if g.Judgements, err = table.Values(ctx, k.judgements, nil); err != nil {
 		return nil, err
 	}
-	g.Claimants, err = table.Values(ctx, k.claimants, nil)
+	if g.Claimants, err = table.Values(ctx, k.claimants, nil); err != nil {
+		return nil, err
+	}
+	if g.Penalties, err = table.Values(ctx, k.penalties, nil); err != nil {
+		return nil, err
+	}
+	if g.NextPenalty, err = k.nextPenalty.Peek(ctx); err != nil {
+		return nil, err
+	}
+	if g.DoubleSigns, err = table.Values(ctx, k.doubleSigns, nil); err != nil {
+		return nil, err
+	}
+	g.Failures, err = table.Optional(ctx, k.failures)
 	return g, err
 }

@@ -68,6 +68,20 @@ type Collateral interface {
 	Unlock(ctx context.Context, participant, purpose string, amount math.Int) error
 	Forfeit(ctx context.Context, participant, purpose string, amount math.Int, to string,
 		toShareBps uint64) error
+	// Take moves a part of what can be slashed of a participant to what is held of it; BurnHeld and
+	// GiveBack end that.
+	Take(ctx context.Context, participant string, bps uint64) (math.Int, error)
+	BurnHeld(ctx context.Context, participant string, amount math.Int, finders []string,
+		bountyBps uint64) error
+	GiveBack(ctx context.Context, participant string, amount math.Int) error
+	TotalHeld(ctx context.Context) (math.Int, error)
+	Held(ctx context.Context, participant string) (math.Int, error)
+}
+
+// Pay is what the court needs of whoever owes participants pay.
+type Pay interface {
+	// BurnOwed burns all that a participant is owed and returns how much that was.
+	BurnOwed(ctx context.Context, participant string) (math.Int, error)
 }
 
 // Keeper owns the queue, the judgements and the table of offences.
@@ -81,6 +95,7 @@ type Keeper struct {
 	credit     Credit
 	collateral Collateral
 	cases      Case
+	pay        Pay // nil: nobody is owed anything
 	epoch      func(context.Context) (uint64, error)
 
 	params, pending collections.Item[courtv1.Params]
@@ -88,6 +103,12 @@ type Keeper struct {
 	next            collections.Sequence
 	judgements      collections.Map[leafKey, courtv1.Judgement]
 	claimants       collections.Map[claimantKey, courtv1.Claimant]
+	penalties       collections.Map[penaltyKey, courtv1.Penalty]
+	nextPenalty     collections.Sequence
+	// what EndBlock settles; follows from the penalties
+	settling    collections.KeySet[settlingKey]
+	doubleSigns collections.Map[doubleSignKey, courtv1.DoubleSign]
+	failures    collections.Item[courtv1.Failures]
 }
 
 // NewKeeper makes the keeper; authority is the account that may change parameters (x/gov), epoch
@@ -112,6 +133,18 @@ func NewKeeper(cdc codec.BinaryCodec, store corestore.KVStoreService, authority 
 		claimants: collections.NewMap(sb, prefixClaimants, "claimants",
 			collections.PairKeyCodec(collections.Uint64Key, collections.StringKey),
 			codec.CollValue[courtv1.Claimant](cdc)),
+		penalties: collections.NewMap(sb, prefixPenalties, "penalties",
+			collections.PairKeyCodec(collections.Uint64Key, collections.Uint64Key),
+			codec.CollValue[courtv1.Penalty](cdc)),
+		nextPenalty: collections.NewSequence(sb, prefixNextFine, "next_penalty"),
+		settling: collections.NewKeySet(sb, prefixSettling, "settling",
+			collections.TripleKeyCodec(collections.Uint64Key, collections.Uint64Key,
+				collections.Uint64Key)),
+		doubleSigns: collections.NewMap(sb, prefixDoubleSigns, "double_signs",
+			collections.PairKeyCodec(collections.Uint64Key, collections.StringKey),
+			codec.CollValue[courtv1.DoubleSign](cdc)),
+		failures: collections.NewItem(sb, prefixFailures, "failures",
+			codec.CollValue[courtv1.Failures](cdc)),
 	}
 	if _, err := sb.Build(); err != nil {
 		panic(fmt.Errorf("court: schema: %w", err)) // a programming error, before any block
@@ -122,6 +155,9 @@ func NewKeeper(cdc codec.BinaryCodec, store corestore.KVStoreService, authority 
 // SetCase wires the module whose leaves are judged, which itself needs the court.
 func (k *Keeper) SetCase(c Case) { k.cases = c }
 
+// SetPay wires what is owed to participants.
+func (k *Keeper) SetPay(p Pay) { k.pay = p }
+
 // Params returns the parameters in force.
 func (k *Keeper) Params(ctx context.Context) (courtv1.Params, error) {
 	p, err := k.params.Get(ctx)
@@ -131,8 +167,12 @@ func (k *Keeper) Params(ctx context.Context) (courtv1.Params, error) {
 	return p, nil
 }
 
-// Adopt makes voted parameters current; called at an epoch's begin.
+// Adopt makes voted parameters current and forgets double signatures that have aged; called at an
+// epoch's begin.
 func (k *Keeper) Adopt(ctx context.Context) error {
+	if err := k.forget(ctx); err != nil {
+		return fmt.Errorf("court: double signatures: %w", err)
+	}
 	if err := table.Adopt(ctx, k.pending, k.params); err != nil {
 		return fmt.Errorf("court: pending parameters: %w", err)
 	}

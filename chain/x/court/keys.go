@@ -20,6 +20,12 @@ var (
 	prefixNext       = collections.NewPrefix(3) // number of the next claim
 	prefixJudgements = collections.NewPrefix(4) // (epoch, participant, leaf) -> judgement
 	prefixClaimants  = collections.NewPrefix(5) // (epoch, participant) -> what it asked for
+	prefixPenalties  = collections.NewPrefix(6) // (epoch, number) -> coins taken for an offence
+	prefixNextFine   = collections.NewPrefix(7) // number of the next one
+	// (epoch from which it is settled, epoch, number) of penalties whose fate is known
+	prefixSettling    = collections.NewPrefix(8)
+	prefixDoubleSigns = collections.NewPrefix(9)  // (height, participant) -> double signature
+	prefixFailures    = collections.NewPrefix(10) // penalties in coins that failed
 )
 
 type (
@@ -27,6 +33,12 @@ type (
 	leafKey = collections.Triple[uint64, string, []byte]
 	// epoch, participant
 	claimantKey = collections.Pair[uint64, string]
+	// epoch, number
+	penaltyKey = collections.Pair[uint64, uint64]
+	// epoch from which it is settled, epoch, number
+	settlingKey = collections.Triple[uint64, uint64, uint64]
+	// height of the report, participant
+	doubleSignKey = collections.Pair[uint64, string]
 )
 
 // leafKeyOf orders leaves by node, segment, nonce.

@@ -43,7 +43,8 @@ func (AppModule) Name() string                                { return Name }
 func (AppModule) ConsensusVersion() uint64                    { return 1 }
 func (AppModule) RegisterLegacyAminoCodec(*codec.LegacyAmino) {}
 func (AppModule) RegisterInterfaces(r codectypes.InterfaceRegistry) {
-	r.RegisterImplementations((*sdk.Msg)(nil), &courtv1.MsgUpdateParams{})
+	r.RegisterImplementations((*sdk.Msg)(nil), &courtv1.MsgUpdateParams{},
+		&courtv1.MsgReleaseHeld{})
 	msgservice.RegisterMsgServiceDesc(r, &courtv1.Msg_serviceDesc)
 }
 
@@ -114,6 +115,8 @@ func (AppModule) AutoCLIOptions() *autocliv1.ModuleOptions {
 				{RpcMethod: "Claimant", Use: "claimant [epoch] [participant]",
 					Short:          "Show what a participant may still claim in an epoch",
 					PositionalArgs: arg("epoch", "participant")},
+				{RpcMethod: "Penalties", Use: "penalties", Short: "List coins taken for " +
+					"offences that are neither burnt nor given back yet"},
 			},
 		},
 	}

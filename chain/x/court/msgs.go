@@ -24,3 +24,14 @@ func (s msgServer) UpdateParams(ctx context.Context,
 	}
 	return &courtv1.MsgUpdateParamsResponse{}, s.pending.Set(ctx, m.Params)
 }
+
+// ReleaseHeld gives back what is held for offences of an epoch; only governance may.
+func (s msgServer) ReleaseHeld(ctx context.Context,
+	m *courtv1.MsgReleaseHeld) (*courtv1.MsgReleaseHeldResponse, error) {
+	if m.Authority != s.authority {
+		return nil, sdkerrors.ErrUnauthorized.Wrapf("only governance (%s) releases what is held",
+			s.authority)
+	}
+	n, err := s.Release(ctx, m.Epoch, m.Participant)
+	return &courtv1.MsgReleaseHeldResponse{Released: n}, err
+}

@@ -18,17 +18,19 @@ import (
 	"github.com/assaynet/assay/chain/x/court"
 )
 
-// Every offence has a sentence, and this is all of them: only what is proven takes power, silence
-// jails and no more.
+// Every offence has a sentence, and this is all of them: only what is proven takes power, pay and
+// coins, silence jails and no more.
 // Holds spec J-6.
 func TestEveryOffenceHasItsSentence(t *testing.T) {
 	// 7 + 1 + jail_epochs 4
 	const jail, forever, cut = "jail eve until 12: why", "jail eve until 18446744073709551615: why",
 		"cut eve"
+	const owed = "burn what eve is owed"
 	want := map[courtv1.Offence][]string{
-		courtv1.OffenceFraud:        {jail, cut},
-		courtv1.OffenceDoubleSign:   {forever, cut},
-		courtv1.OffenceFalseVerdict: {jail},
+		courtv1.OffenceFraud: {jail, cut, owed, "take 200 of eve"},
+		courtv1.OffenceDoubleSign: {forever, cut, owed, "take 50 of eve",
+			"burn 50 of eve, 0 bps to []"},
+		courtv1.OffenceFalseVerdict: {jail, "take 10 of eve"},
 		courtv1.OffenceSilence:      {jail},
 		courtv1.OffenceUnopened:     {jail},
 	}
@@ -43,6 +45,7 @@ func TestEveryOffenceHasItsSentence(t *testing.T) {
 			continue
 		}
 		c := begin(t)
+		c.deposits["eve"] = 1_000
 		if err := c.Punish(c.ctx, "eve", offence, "why"); err != nil {
 			t.Errorf("%s: %v", offence, err)
 		}
@@ -65,15 +68,16 @@ func TestEveryOffenceHasItsSentence(t *testing.T) {
 type evidence struct {
 	kind    comet.MisbehaviorType
 	address string
+	power   int64 // of a million
 }
 
 func (e evidence) Type() comet.MisbehaviorType { return e.kind }
 func (e evidence) Validator() comet.Validator  { return e }
 func (e evidence) Height() int64               { return 90 }
 func (e evidence) Time() time.Time             { return time.Time{} }
-func (e evidence) TotalVotingPower() int64     { return 0 }
+func (e evidence) TotalVotingPower() int64     { return 1_000_000 }
 func (e evidence) Address() []byte             { return []byte(e.address) }
-func (e evidence) Power() int64                { return 1 }
+func (e evidence) Power() int64                { return e.power }
 
 type reported []evidence
 
@@ -90,15 +94,18 @@ func TestADoubleSignIsPunishedOnce(t *testing.T) {
 	c := begin(t)
 	// jailed for less already
 	c.owners["eve's key"] = registryv1.Participant{Address: "eve", JailedUntil: 9}
-	twice := reported{{comet.DuplicateVote, "eve's key"}, {comet.LightClientAttack, "eve's key"},
-		{comet.DuplicateVote, "nobody's key"}, {comet.Unknown, "bob's key"}}
+	twice := reported{{comet.DuplicateVote, "eve's key", 1},
+		{comet.LightClientAttack, "eve's key", 1}, {comet.DuplicateVote, "nobody's key", 1},
+		{comet.Unknown, "bob's key", 1}}
+	c.deposits["eve"] = 100
 	c.owners["bob's key"] = registryv1.Participant{Address: "bob"}
 	for range 2 {
 		if err := c.BeginBlock(c.ctx.WithCometInfo(twice)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	c.wants("jail eve until 18446744073709551615: double sign at height 90", "cut eve")
+	c.wants("jail eve until 18446744073709551615: double sign at height 90", "cut eve",
+		"burn what eve is owed", "take 5 of eve", "burn 5 of eve, 0 bps to []")
 	if err := c.BeginBlock(c.ctx); err != nil {
 		t.Errorf("a block without a report: %v", err)
 	}

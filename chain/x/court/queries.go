@@ -25,6 +25,21 @@ func (s queryServer) Params(ctx context.Context,
 	return &courtv1.QueryParamsResponse{Params: p, Pending: pending}, err
 }
 
+func (s queryServer) Penalties(ctx context.Context,
+	req *courtv1.QueryPenaltiesRequest) (*courtv1.QueryPenaltiesResponse, error) {
+	all, page, err := paging.List(ctx, s.penalties, req.Pagination,
+		func(_ penaltyKey, p courtv1.Penalty) (courtv1.Penalty, error) { return p, nil })
+	if err != nil {
+		return nil, err
+	}
+	res := &courtv1.QueryPenaltiesResponse{Penalties: all, Pagination: page}
+	f, err := table.Optional(ctx, s.failures)
+	if f != nil {
+		res.Failures = *f
+	}
+	return res, err
+}
+
 func (s queryServer) Claims(ctx context.Context,
 	req *courtv1.QueryClaimsRequest) (*courtv1.QueryClaimsResponse, error) {
 	all, page, err := paging.List(ctx, s.claims, req.Pagination,

@@ -120,8 +120,12 @@ type entry struct {
 	claim  courtv1.Claim
 }
 
-// EndBlock judges what waits, in order, within the block's budget of operations and of claims.
+// EndBlock settles penalties that are due and judges what waits, in order, within the block's
+// budget of operations and of claims.
 func (k *Keeper) EndBlock(ctx context.Context) error {
+	if err := k.settlePenalties(ctx); err != nil {
+		return err
+	}
 	p, err := k.Params(ctx)
 	if err != nil {
 		return err

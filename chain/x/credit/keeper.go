@@ -44,6 +44,7 @@ type Keeper struct {
 	registry  Registry
 	beacon    Beacon
 	coins     Coins
+	deposits  Collateral // nil: all weight counts
 
 	// params are current, pending ones wait for the next epoch
 	params, pending collections.Item[creditv1.Params]
@@ -146,7 +147,7 @@ func (k *Keeper) Power(ctx context.Context, consensusAddress []byte) (power,
 }
 
 // TallyWeight is what a participant's governance vote weighs: the least weight of the last epochs
-// and now.
+// and now, as far as collateral covers it now.
 func (k *Keeper) TallyWeight(ctx context.Context, participant string) (uint64, error) {
 	p, err := k.params.Get(ctx)
 	if err != nil {
@@ -160,16 +161,20 @@ func (k *Keeper) TallyWeight(ctx context.Context, participant string) (uint64, e
 	for _, past := range last(h.History, p.TallyEpochs) {
 		w = min(w, past)
 	}
-	return w, nil
+	return k.Backed(ctx, participant, w)
 }
 
 // TallyWhole is what governance votes are a part of: the sum, over all holders, of the greatest
-// weight of the last epochs and now. Anyone who was away counts in it, so an absence makes the
-// votes of those who stayed no larger.
+// weight of the last epochs and now, as far as collateral covers it. Anyone who was away counts in
+// it, so an absence makes the votes of those who stayed no larger.
 func (k *Keeper) TallyWhole(ctx context.Context) (sdkmath.Int, error) {
 	p, err := k.params.Get(ctx)
 	if err != nil {
 		return sdkmath.Int{}, fmt.Errorf("credit: params: %w", err)
+	}
+	backed, err := k.backing(ctx)
+	if err != nil {
+		return sdkmath.Int{}, err
 	}
 	whole := sdkmath.ZeroInt()
 	err = k.Walk(ctx, func(h creditv1.Holding) (bool, error) {
@@ -177,8 +182,9 @@ func (k *Keeper) TallyWhole(ctx context.Context) (sdkmath.Int, error) {
 		for _, past := range last(h.History, p.TallyEpochs) {
 			w = max(w, past)
 		}
+		w, err := backed(h.Participant, w)
 		whole = whole.Add(sdkmath.NewIntFromUint64(w))
-		return false, nil
+		return false, err
 	})
 	return whole, err
 }

@@ -68,9 +68,6 @@ func partOf(amount sdkmath.Int, bps uint64) sdkmath.Int {
 	return amount.Mul(sdkmath.NewIntFromUint64(bps)).QuoRaw(bpsWhole)
 }
 
-// paidWeight is the weight that an epoch's pay follows.
-func paidWeight(h creditv1.Holding) uint64 { return h.Weight }
-
 // pass records that an epoch was finalised and returns how many blocks that is after the one
 // before.
 func (k *Keeper) pass(ctx context.Context, m *creditv1.Money, epoch uint64) (blocks int64) {
@@ -121,9 +118,17 @@ func (k *Keeper) reward(ctx context.Context, epoch uint64, holdings []creditv1.H
 // distribute mints, burns and records the pay of the epoch that the books name as settled.
 func (k *Keeper) distribute(ctx context.Context, m *creditv1.Money, p creditv1.Params, blocks int64,
 	holdings []creditv1.Holding) error {
+	backed, err := k.backing(ctx)
+	if err != nil {
+		return err
+	}
 	shares := make([]share, 0, len(holdings))
 	for _, h := range holdings {
-		if w := paidWeight(h); w > 0 {
+		w, err := backed(h.Participant, h.Weight)
+		if err != nil {
+			return err
+		}
+		if w > 0 {
 			shares = append(shares, share{h.Participant, w})
 		}
 	}

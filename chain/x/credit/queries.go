@@ -46,7 +46,11 @@ func (s queryServer) Holding(ctx context.Context,
 		return nil, status.Error(codes.InvalidArgument, "name a participant's address")
 	}
 	h, err := s.Keeper.Holding(ctx, req.Participant)
-	return &creditv1.QueryHoldingResponse{Holding: h}, err
+	if err != nil {
+		return nil, err
+	}
+	backed, err := s.Backed(ctx, req.Participant, h.Weight)
+	return &creditv1.QueryHoldingResponse{Holding: h, Backed: backed}, err
 }
 
 func (s queryServer) Owed(ctx context.Context,

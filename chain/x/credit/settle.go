@@ -49,6 +49,10 @@ func (k *Keeper) Finalise(ctx context.Context, epoch uint64, settlements []Settl
 	for i := range holdings {
 		holdings[i].Weight, holdings[i].Credited = 0, 0
 	}
+	backed, err := k.backing(ctx)
+	if err != nil {
+		return err
+	}
 	var target []credit.Share
 	known := len(holdings)
 	for _, s := range settlements {
@@ -66,8 +70,12 @@ func (k *Keeper) Finalise(ctx context.Context, epoch uint64, settlements []Settl
 		h := &holdings[i]
 		h.Weight = min(s.Weight, MaxWeight)
 		h.Credited, h.ConsensusKey = h.Weight, s.ConsensusKey
-		if s.Powerable && h.Weight > 0 {
-			target = append(target, credit.Share{ID: s.Participant, Weight: h.Weight})
+		counts, err := backed(s.Participant, h.Weight)
+		if err != nil {
+			return err
+		}
+		if s.Powerable && counts > 0 {
+			target = append(target, credit.Share{ID: s.Participant, Weight: counts})
 		}
 	}
 	rules, err := k.rails(ctx, params, live)

@@ -106,8 +106,8 @@ func emptyWorld(t testing.TB) *world {
 	w.bank = bankkeeper.NewBaseKeeper(cdc, store(banktypes.StoreKey), accounts, map[string]bool{},
 		account("authority"), log.NewNopLogger())
 	var err error
-	if w.collateral, err = collateral.NewKeeper(cdc, store(collateral.Name), addresses, accounts,
-		w.bank, denom); err != nil {
+	if w.collateral, err = collateral.NewKeeper(cdc, store(collateral.Name), addresses, "gov",
+		accounts, w.bank, denom); err != nil {
 		t.Fatal(err)
 	}
 	if w.Keeper, err = registry.NewKeeper(cdc, store(registry.Name), addresses, authority,

@@ -64,7 +64,8 @@ func (k *Keeper) begin(ctx context.Context, number uint64) error {
 		return err
 	}
 	for _, adopt := range []func(context.Context) error{k.registry.Adopt,
-		k.credit.Adopt, k.court.Adopt} {
+		k.credit.Adopt, k.court.Adopt,
+		func(ctx context.Context) error { return k.collateral.AdoptAt(ctx, number) }} {
 		if err := adopt(ctx); err != nil {
 			return fmt.Errorf("sprint: parameters of epoch %d: %w", number, err)
 		}

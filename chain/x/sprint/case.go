@@ -139,13 +139,13 @@ func (k *Keeper) Judged(ctx context.Context, c courtv1.Claim, j courtv1.Judgemen
 	if bytes.Equal(shown, want[:]) {
 		return false, c.Voter, nil
 	}
-	return true, "", k.wrongMiddle(ctx, c.Epoch, c.Voter, at, c.Leaf)
+	return true, "", k.wrongMiddle(ctx, c.Epoch, c.Voter, at, c.Leaf, c.Claimant)
 }
 
 // wrongMiddle notes a middle digest that its unit does not give. One takes the credit of the epoch
 // and the votes; as many as hardware does not explain are a false verdict.
 func (k *Keeper) wrongMiddle(ctx context.Context, epoch uint64, voter string, at uint32,
-	leaf courtv1.LeafRef) error {
+	leaf courtv1.LeafRef, finder string) error {
 	m, err := k.members.Get(ctx, memberKeyOf(epoch, voter))
 	if err != nil || slices.Contains(m.WrongMiddles, at) {
 		return err
@@ -160,11 +160,12 @@ func (k *Keeper) wrongMiddle(ctx context.Context, epoch uint64, voter string, at
 	if len(m.WrongMiddles) < falseMiddles {
 		return nil
 	}
-	return k.provenFalse(ctx, epoch, voter, m.FalseReason)
+	return k.provenFalse(ctx, epoch, voter, m.FalseReason, finder)
 }
 
-// provenFalse takes a voter out of the epoch.
-func (k *Keeper) provenFalse(ctx context.Context, epoch uint64, voter, why string) error {
+// provenFalse takes a voter out of the epoch; finders disputed what it said.
+func (k *Keeper) provenFalse(ctx context.Context, epoch uint64, voter, why string,
+	finders ...string) error {
 	m, err := k.members.Get(ctx, memberKeyOf(epoch, voter))
 	if err != nil || m.ProvenFalse {
 		return err
@@ -174,7 +175,7 @@ func (k *Keeper) provenFalse(ctx context.Context, epoch uint64, voter, why strin
 		return err
 	}
 	emit(ctx, "verdict_refuted", "participant", voter, "reason", why)
-	return k.court.Punish(ctx, voter, courtv1.OffenceFalseVerdict, why)
+	return k.court.Punish(ctx, voter, courtv1.OffenceFalseVerdict, why, finders...)
 }
 
 // convict stores a member that was proven wrong for the first time. Nothing is expected of it any

@@ -248,7 +248,7 @@ func (w *world) middles(e sprintv1.Epoch, name string, a *assembly, v int,
 		if w.random("middle", e.Number, name, at) < p.wrong {
 			check(w.sprint.wrongMiddle(w.ctx, e.Number, name, at,
 				courtv1.LeafRef{Participant: a.targets[a.duties[v][0].target].name,
-					Node: "gpu", Segment: 1}))
+					Node: "gpu", Segment: 1}, ""))
 		}
 	}
 }

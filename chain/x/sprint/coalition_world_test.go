@@ -180,6 +180,7 @@ func (w *world) LockedTotal(context.Context, string) (math.Int, error) {
 }
 func (w *world) LotteryLock(context.Context, string) error       { return nil }
 func (w *world) UnlockAll(context.Context, string, string) error { return nil }
+func (w *world) AdoptAt(context.Context, uint64) error           { return nil }
 func (w *world) Params(context.Context) (courtv1.Params, error) {
 	return court.DefaultParams(), nil
 }
@@ -235,8 +236,13 @@ func (w *world) Judgements(_ context.Context, _ uint64, name string) ([]courtv1.
 	return all, nil
 }
 
+func (w *world) Conclude(_ context.Context, _ uint64, _ bool,
+	_ func(string) ([]string, error)) error {
+	return nil
+}
+
 func (w *world) Punish(ctx context.Context, name string, offence courtv1.Offence,
-	why string) error {
+	why string, _ ...string) error {
 	w.jailed[offence]++
 	epoch := must(w.sprint.CurrentEpoch(ctx))
 	check(w.Jail(ctx, name, epoch+1+uint64(court.DefaultParams().JailEpochs), why))

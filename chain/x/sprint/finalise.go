@@ -69,6 +69,9 @@ func (k *Keeper) finalise(ctx context.Context, e *sprintv1.Epoch) error {
 	if err := k.settle(ctx, *e, roster, people, outcomes); err != nil {
 		return err
 	}
+	if err := k.sentence(ctx, *e, j, roster, outcomes); err != nil {
+		return err
+	}
 	for i, m := range roster {
 		if err := k.write(ctx, *e, j, m, people[i], &outcomes[i]); err != nil {
 			return fmt.Errorf("outcome of %s: %w", m.Participant, err)
@@ -164,6 +167,10 @@ func (k *Keeper) mark(ctx context.Context, e sprintv1.Epoch, j *jury, m sprintv1
 			p.UnopenedEpoch = e.Number
 		}
 	}
+	if j.mass { // many at once are a fault of the network: it adds nothing and forgives nothing
+		p.SilentEpochs = was.SilentEpochs
+		silent = false
+	}
 	jailed := silent && p.SilentEpochs >= uint64(e.Params.SilenceEpochs)
 	if jailed {
 		p.SilentEpochs = 0
@@ -197,6 +204,8 @@ type jury struct {
 	silent   map[string]bool // had a duty and revealed nothing, not even abstentions
 	unopened map[string]bool
 	bounds   bounds
+	records  []sprintv1.VerdictRecord // of the assembly's voters
+	mass     bool                     // too much weight was silent or proven wrong
 }
 
 func (k *Keeper) jury(ctx context.Context, e sprintv1.Epoch) (*jury, error) {
@@ -216,6 +225,7 @@ func (k *Keeper) jury(ctx context.Context, e sprintv1.Epoch) (*jury, error) {
 	for t, result := range j.assembly.count(j.said) {
 		j.results[j.assembly.targets[t].name] = result
 	}
+	j.records = records
 	for v, r := range records {
 		name := j.assembly.voters[v].name
 		j.silent[name] = r.Voter != "" && r.RevealHeight == 0

@@ -63,7 +63,11 @@ type Court interface {
 	Judgement(ctx context.Context, epoch uint64, leaf courtv1.LeafRef) (courtv1.Judgement,
 		bool, error)
 	Judgements(ctx context.Context, epoch uint64, participant string) ([]courtv1.Judgement, error)
-	Punish(ctx context.Context, who string, offence courtv1.Offence, why string) error
+	Punish(ctx context.Context, who string, offence courtv1.Offence, why string,
+		finders ...string) error
+	// Conclude decides what becomes of coins that were taken for offences of an epoch.
+	Conclude(ctx context.Context, epoch uint64, mass bool,
+		finders func(participant string) ([]string, error)) error
 	Prune(ctx context.Context, before uint64, limit int) (int, error)
 	Adopt(ctx context.Context) error
 }
@@ -73,6 +77,7 @@ type Collateral interface {
 	LockedTotal(ctx context.Context, participant string) (math.Int, error)
 	LotteryLock(ctx context.Context, participant string) error
 	UnlockAll(ctx context.Context, participant, purpose string) error
+	AdoptAt(ctx context.Context, epoch uint64) error
 }
 
 type (
