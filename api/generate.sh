@@ -14,7 +14,7 @@ dir() { go list -m -f '{{.Dir}}' "$1"; }
 gateway=$(go mod download -json github.com/grpc-ecosystem/grpc-gateway@v1.16.0 | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
 cosmosproto=$(dir github.com/cosmos/cosmos-proto)
 out=$bin/out; mkdir "$out"
-for module in beacon collateral registry court sprint credit; do
+for module in beacon collateral registry court sprint credit stream; do
   PATH=$bin:$PATH protoc -I proto \
     -I "$(dir github.com/cosmos/cosmos-sdk)/proto" -I "$(dir github.com/cosmos/gogoproto)" -I "$(dir github.com/cosmos/gogoproto)/protobuf" \
     -I "$cosmosproto/proto" -I "$gateway/third_party/googleapis" \

@@ -31,6 +31,7 @@ import (
 
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	streamv1 "github.com/assaynet/assay/api/stream/v1"
 )
 
 // Prefix is the human-readable part of every account address.
@@ -74,6 +75,7 @@ func NewEncoding() (Encoding, error) {
 		registry.RegisterImplementations((*sdk.Msg)(nil), msg)
 	}
 	msgservice.RegisterMsgServiceDesc(registry, &sprintv1.Msg_serviceDesc)
+	msgservice.RegisterMsgServiceDesc(registry, &streamv1.Msg_serviceDesc)
 	msgservice.RegisterMsgServiceDesc(registry, &registryv1.Msg_serviceDesc)
 	c := codec.NewProtoCodec(registry)
 	return Encoding{Registry: registry, Codec: c,

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	streamv1 "github.com/assaynet/assay/api/stream/v1"
 )
 
 // Away reports whether an error says that the node did not answer, and not what it
@@ -38,6 +39,22 @@ func Commits(ctx context.Context, chain sprintv1.QueryClient, epoch uint64,
 	err := Pages(0, func(page *query.PageRequest) (*query.PageResponse, error) {
 		res, err := chain.Commits(ctx,
 			&sprintv1.QueryCommitsRequest{Epoch: epoch, Participant: participant, Pagination: page})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, res.Commits...)
+		return res.Pagination, nil
+	})
+	return all, err
+}
+
+// StreamCommits lists what a participant committed to its stream of an epoch.
+func StreamCommits(ctx context.Context, chain streamv1.QueryClient, epoch uint64,
+	participant string) ([]streamv1.Commit, error) {
+	var all []streamv1.Commit
+	err := Pages(0, func(page *query.PageRequest) (*query.PageResponse, error) {
+		res, err := chain.Commits(ctx,
+			&streamv1.QueryCommitsRequest{Epoch: epoch, Participant: participant, Pagination: page})
 		if err != nil {
 			return nil, err
 		}

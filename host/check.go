@@ -73,6 +73,8 @@ func Check(home string, repair bool) ([]Checked, error) {
 		sound      func(raw []byte) error
 	}{
 		{"verdicts", verdictName, func(raw []byte) error { _, err := voter.Read(raw); return err }},
+		{"verdicts about streams", streamVerdictName,
+			func(raw []byte) error { _, err := voter.Read(raw); return err }},
 		{"evidence", EvidenceName, soundEvidence},
 	} {
 		c, err := checkDocuments(f.what, filepath.Join(home, f.name), f.sound)

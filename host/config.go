@@ -92,8 +92,10 @@ const (
 	dataName    = "data"
 	leavesName  = "data/leaves"
 	verdictName = "data/verdicts"
-	ledgerName  = "data/ledger.db"
-	poolName    = "data/pool.db"
+	// of verdicts about streams
+	streamVerdictName = "data/stream-verdicts"
+	ledgerName        = "data/ledger.db"
+	poolName          = "data/pool.db"
 	// EvidenceName is the folder of evidence files below a host's home.
 	EvidenceName = "evidence"
 )

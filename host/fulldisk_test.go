@@ -95,7 +95,7 @@ func TestAnEpochsDiskFillsAtEachWrite(t *testing.T) {
 				_ = g.Wait()
 			}
 			for range 2 { // the first one begins the re-runs
-				if err := judges.Validate(t.Context(), g, now, transformer.Nano); err != nil &&
+				if err := judges.Validate(t.Context(), g, now); err != nil &&
 					first {
 					t.Error(err)
 				}

@@ -22,10 +22,12 @@ import (
 	"github.com/cosmos/cosmos-sdk/crypto/keyring"
 
 	"github.com/assaynet/assay/accounts"
+	beaconv1 "github.com/assaynet/assay/api/beacon/v1"
 	courtv1 "github.com/assaynet/assay/api/court/v1"
 	creditv1 "github.com/assaynet/assay/api/credit/v1"
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	streamv1 "github.com/assaynet/assay/api/stream/v1"
 	"github.com/assaynet/assay/client"
 	"github.com/assaynet/assay/host/board"
 	"github.com/assaynet/assay/host/fleet"
@@ -192,7 +194,7 @@ func (h *Host) openStores(encoding client.Encoding) (closeAll func(), err error)
 		return nil, err
 	}
 	// this host's alone, as the leaves are
-	for _, dir := range []string{EvidenceName, verdictName} {
+	for _, dir := range []string{EvidenceName, verdictName, streamVerdictName} {
 		// what is left disturbs nobody
 		if err := durable.Sweep(filepath.Join(home, dir)); err != nil {
 			h.log.Warn("unfinished files could not be removed", "path",
@@ -313,7 +315,13 @@ func (h *Host) newJudge() *work.Judge {
 // verdicts is where the host of a home keeps them until they are revealed.
 func verdicts(home string) voter.Folder { return voter.Folder(filepath.Join(home, verdictName)) }
 
-func (h *Host) newVoter() *voter.Voter {
+// streamVerdicts is where those about streams are.
+func streamVerdicts(home string) voter.Folder {
+	return voter.Folder(filepath.Join(home, streamVerdictName))
+}
+
+// newVoter judges Sprints and streams, each on verdicts of its own.
+func (h *Host) newVoter() voter.Both {
 	c := voter.Config{Chain: h.config.Chain, Participant: h.config.Participant,
 		Folder: verdicts(h.o.Home), Sprint: h.sprint, Court: h.court,
 		Queue: h.queue, Fleet: h.fleet, Judge: h.newJudge(), Board: &h.board,
@@ -321,7 +329,10 @@ func (h *Host) newVoter() *voter.Voter {
 	if h.o.Tamper != nil {
 		c.Tamper = h.o.Tamper.Verdict
 	}
-	return voter.New(c)
+	streams := c
+	streams.Folder = streamVerdicts(h.o.Home)
+	streams.Streams = streamv1.NewQueryClient(h.conn)
+	return voter.Both{Sprints: voter.New(c), Streams: voter.New(streams)}
 }
 
 // newDuties puts together this participant's part in an epoch.
@@ -332,7 +343,8 @@ func (h *Host) newDuties() *sprint.Sprint {
 		Conn: h.conn, Sprint: h.sprint, Court: h.court, Registry: h.registry, Local: h.local,
 		Credit: creditv1.NewQueryClient(h.conn),
 		Leaves: h.leaves, LeavesDir: filepath.Join(h.o.Home, leavesName),
-		EvidenceDir: filepath.Join(h.o.Home, EvidenceName), Verdicts: verdicts(h.o.Home),
+		EvidenceDir: filepath.Join(h.o.Home, EvidenceName),
+		Stream:      streamv1.NewQueryClient(h.conn), Beacon: beaconv1.NewQueryClient(h.conn),
 		Fleet: h.fleet, Workers: h.fleet, Queue: h.queue, Books: h.pay.books, Machines: h.machines,
 		Voter: h.newVoter(), Bind: binder.Step,
 		Judge: h.newJudge, Alone: h.alone, Full: h.disks.full, FullFor: h.disks.fullFor,

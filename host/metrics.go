@@ -57,6 +57,15 @@ func gauges() []gauge {
 		"chain takes no more.", func(s Status) (float64, bool) {
 		return always(float64(len(s.Excess)))
 	})
+	add("stream_proving", "Whether machines prove between two Sprints.",
+		func(s Status) (float64, bool) { return one(s.Stream != nil && s.Stream.Proving) })
+	add("stream_leaves", "Leaves of the epoch's stream that are on chain.",
+		func(s Status) (float64, bool) {
+			if s.Stream == nil {
+				return 0, false
+			}
+			return always(float64(s.Stream.Leaves))
+		})
 	add("faults", "Parts of this host that do not work; the status names them.",
 		func(s Status) (float64, bool) { return always(float64(len(s.Faults))) })
 	add("disk_free_bytes", "Free space where this host writes.", func(s Status) (float64, bool) {

@@ -22,6 +22,7 @@ type (
 	Outcome  = board.Outcome
 	Owed     = board.Owed
 	Excess   = board.Excess
+	Stream   = board.Stream
 	Fault    = board.Fault
 	Disk     = board.Disk
 	HotKey   = board.HotKey

@@ -304,6 +304,11 @@ func (n *Network) report(ctx context.Context, a *account, i int, number uint64) 
 		return order[res.Outcomes[i].Participant] < order[res.Outcomes[j].Participant]
 	})
 	a.table(e.Epoch, res.Outcomes, n.label)
+	if e.Epoch.Streams > 0 {
+		if err := n.streams(ctx, a, q, e.Epoch); err != nil {
+			return err
+		}
+	}
 	if number == 1 && !e.Epoch.Void {
 		drawn := int(e.Epoch.Samples)
 		a.line("  a share forged of 1 %% / 2 %% / 5 %% is rejected with %s / %s / %s",
@@ -322,6 +327,21 @@ func (n *Network) report(ctx context.Context, a *account, i int, number uint64) 
 		a.line("  evidence: %s verify %s %s", program(), strings.Join(trust, " "), f)
 	}
 	a.line("")
+	return nil
+}
+
+// streams prints what the streams of the epoch before added to the weights.
+func (n *Network) streams(ctx context.Context, a *account, q sprintv1.QueryClient,
+	e sprintv1.Epoch) error {
+	res, err := q.Outcomes(ctx, &sprintv1.QueryOutcomesRequest{Epoch: e.Number, Stream: true})
+	if err != nil {
+		return fmt.Errorf("localnet: streams that epoch %d judged: %w", e.Number, err)
+	}
+	for _, o := range res.Outcomes {
+		a.wrapped("  ", fmt.Sprintf("%s between Sprints: %s leaves, %d of %d drawn ones "+
+			"wrong, %s; %s of its weight", n.label(o.Participant, o.Moniker), thousands(o.Count),
+			o.Mismatches, o.Samples, ResultName(o.Result), thousands(o.WeightAfter)))
+	}
 	return nil
 }
 

@@ -46,6 +46,7 @@ import (
 	"github.com/assaynet/assay/chain/x/credit"
 	"github.com/assaynet/assay/chain/x/registry"
 	"github.com/assaynet/assay/chain/x/sprint"
+	"github.com/assaynet/assay/chain/x/stream"
 )
 
 // App is the chain's state machine and what a node adds to it.
@@ -67,6 +68,7 @@ type App struct {
 	Credit     *credit.Keeper
 	Court      *court.Keeper
 	Sprint     *sprint.Keeper
+	Stream     *stream.Keeper
 
 	keys    map[string]*storetypes.KVStoreKey
 	modules *module.Manager
@@ -100,7 +102,8 @@ func build(logger log.Logger, db dbm.DB, engine court.Engine, opts servertypes.A
 		keys: storetypes.NewKVStoreKeys(authtypes.StoreKey, banktypes.StoreKey,
 			authzkeeper.StoreKey, feegrant.StoreKey,
 			govtypes.StoreKey, upgradetypes.StoreKey, consensustypes.StoreKey,
-			beacon.Name, collateral.Name, registry.Name, credit.Name, court.Name, sprint.Name),
+			beacon.Name, collateral.Name, registry.Name, credit.Name, court.Name, sprint.Name,
+			stream.Name),
 		upgrades: all,
 	}
 	app.SetVersion(version.Version)

@@ -23,11 +23,13 @@ import (
 	creditv1 "github.com/assaynet/assay/api/credit/v1"
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	streamv1 "github.com/assaynet/assay/api/stream/v1"
 	"github.com/assaynet/assay/chain/x/collateral"
 	"github.com/assaynet/assay/chain/x/court"
 	"github.com/assaynet/assay/chain/x/credit"
 	"github.com/assaynet/assay/chain/x/registry"
 	"github.com/assaynet/assay/chain/x/sprint"
+	"github.com/assaynet/assay/chain/x/stream"
 )
 
 // ErrProposal: governance may not do what a proposal asks for.
@@ -80,6 +82,10 @@ func (app *App) permissions() []permission {
 		permit(&sprintv1.MsgUpdateParams{}, func(_ standing,
 			m *sprintv1.MsgUpdateParams) error {
 			return sprint.ValidateParams(m.Params)
+		}),
+		permit(&streamv1.MsgUpdateParams{}, func(_ standing,
+			m *streamv1.MsgUpdateParams) error {
+			return stream.ValidateParams(m.Params)
 		}),
 		permit(&authtypes.MsgUpdateParams{}, func(s standing,
 			m *authtypes.MsgUpdateParams) error {

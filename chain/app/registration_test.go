@@ -25,6 +25,7 @@ import (
 	collateralv1 "github.com/assaynet/assay/api/collateral/v1"
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	streamv1 "github.com/assaynet/assay/api/stream/v1"
 	"github.com/assaynet/assay/chain/app"
 	"github.com/assaynet/assay/chain/genesis"
 	"github.com/assaynet/assay/chain/home"
@@ -167,8 +168,9 @@ func TestC21WhatAHotKeyMaySend(t *testing.T) {
 			sdk.MsgTypeURL(&sprintv1.MsgRevealVerdict{}): "reveal nothing",
 			sdk.MsgTypeURL(
 				&sprintv1.MsgOpenMiddles{}): "send the participant's protocol messages",
-			sdk.MsgTypeURL(&sprintv1.MsgDispute{}):    "name honest leaves",
-			sdk.MsgTypeURL(&registryv1.MsgSetNodes{}): "replace the list of machines",
+			sdk.MsgTypeURL(&sprintv1.MsgDispute{}):                   "name honest leaves",
+			sdk.MsgTypeURL(&registryv1.MsgSetNodes{}):                "replace the list of machines",
+			sdk.MsgTypeURL(&streamv1.MsgSubmitContinuousPoCCommit{}): "commit nonsense",
 		}[granted.Msg]
 		if want == "" || !strings.Contains(said, want) {
 			t.Errorf("SECURITY.md does not say %q of a stolen hot key, which may send %s",

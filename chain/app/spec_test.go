@@ -21,6 +21,7 @@ import (
 	"github.com/assaynet/assay/chain/x/credit"
 	"github.com/assaynet/assay/chain/x/registry"
 	"github.com/assaynet/assay/chain/x/sprint"
+	"github.com/assaynet/assay/chain/x/stream"
 )
 
 // specRow is a row of a table of docs/spec whose first cell is code.
@@ -81,7 +82,7 @@ func assign(f reflect.Value, n *big.Int) bool {
 }
 
 // The tables of parameters are those of the code: names, what networks begin with, and bounds.
-// Holds spec S-30, J-9, P-14, E-11, K-7, R-14.
+// Holds spec S-30, J-9, P-14, E-11, K-7, R-14, T-10.
 func TestTheTablesOfParametersAreTheCodes(t *testing.T) {
 	held(t, "S-30 of sprint.md", specTable(t, "sprint.md", "S-30"), sprint.DefaultParams,
 		sprint.LocalnetParams, sprint.ValidateParams)
@@ -93,6 +94,8 @@ func TestTheTablesOfParametersAreTheCodes(t *testing.T) {
 		credit.LocalnetParams, credit.ValidateParams)
 	held(t, "K-7 of collateral.md", specTable(t, "collateral.md", "K-7"), collateral.DefaultParams,
 		collateral.LocalnetParams, collateral.ValidateParams)
+	held(t, "T-10 of stream.md", specTable(t, "stream.md", "T-10"), stream.DefaultParams,
+		stream.LocalnetParams, stream.ValidateParams)
 	held(t, "R-14 of registry.md", specTable(t, "registry.md", "R-14"), registry.DefaultParams,
 		registry.LocalnetParams, registry.ValidateParams)
 }
@@ -120,7 +123,7 @@ func held[P any](t *testing.T, rule string, rows map[string][]string, main, loca
 		}
 		low, high, numbers := strings.Cut(cells[2], "..")
 		if !numbers {
-			continue // the class: spec S-29 has its own test
+			continue // a switch; or the class: spec S-29 has its own test
 		}
 		for _, c := range []struct {
 			bound  string

@@ -45,6 +45,7 @@ import (
 	"github.com/assaynet/assay/chain/x/credit"
 	"github.com/assaynet/assay/chain/x/registry"
 	"github.com/assaynet/assay/chain/x/sprint"
+	"github.com/assaynet/assay/chain/x/stream"
 )
 
 // permissions of module accounts over coins.
@@ -123,6 +124,8 @@ func (app *App) addKeepers(logger log.Logger, engine court.Engine,
 		app.Credit, app.Court, app.Collateral)
 	app.Court.SetCase(app.Sprint)
 	app.Court.SetPay(app.Credit)
+	app.Stream = stream.NewKeeper(cdc, store(stream.Name), authority, app.Beacon, app.Sprint)
+	app.Sprint.SetStream(app.Stream)
 
 	rules := rules{app, app.MsgServiceRouter()}
 	app.gov = govkeeper.NewKeeper(cdc, store(govtypes.StoreKey), app.accounts, app.bank, nil, rules,
@@ -170,6 +173,7 @@ func (app *App) addModules() error {
 		registry.NewAppModule(app.Registry),
 		credit.NewAppModule(cdc, app.Credit),
 		court.NewAppModule(cdc, app.Court),
+		stream.NewAppModule(cdc, app.Stream),
 		sprint.NewAppModule(cdc, app.Sprint),
 	)
 	app.modules.SetOrderPreBlockers(upgradetypes.ModuleName, authtypes.ModuleName)
@@ -183,8 +187,8 @@ func (app *App) addModules() error {
 	// they are locked for, participants before the powers they get.
 	app.modules.SetOrderInitGenesis(authtypes.ModuleName, banktypes.ModuleName, authz.ModuleName,
 		feegrant.ModuleName,
-		beacon.Name, collateral.Name, registry.Name, credit.Name, court.Name, sprint.Name,
-		govtypes.ModuleName, upgradetypes.ModuleName, consensustypes.ModuleName)
+		beacon.Name, collateral.Name, registry.Name, credit.Name, court.Name, stream.Name,
+		sprint.Name, govtypes.ModuleName, upgradetypes.ModuleName, consensustypes.ModuleName)
 
 	app.basics = module.NewBasicManagerFromManager(app.modules, nil)
 	app.basics.RegisterInterfaces(types)

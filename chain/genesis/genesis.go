@@ -41,6 +41,7 @@ import (
 	creditv1 "github.com/assaynet/assay/api/credit/v1"
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	streamv1 "github.com/assaynet/assay/api/stream/v1"
 	"github.com/assaynet/assay/chain/app"
 	"github.com/assaynet/assay/chain/home"
 	"github.com/assaynet/assay/chain/x/beacon"
@@ -49,6 +50,7 @@ import (
 	"github.com/assaynet/assay/chain/x/credit"
 	"github.com/assaynet/assay/chain/x/registry"
 	"github.com/assaynet/assay/chain/x/sprint"
+	"github.com/assaynet/assay/chain/x/stream"
 	"github.com/assaynet/assay/poc/seed"
 )
 
@@ -67,6 +69,7 @@ type Preset struct {
 	Sprint sprintv1.Params
 	Credit creditv1.Params
 	Court  courtv1.Params
+	Stream streamv1.Params
 	// Voting is how long a governance proposal is voted on, Deposit what it takes, in CPC.
 	Voting  time.Duration
 	Deposit int64
@@ -83,12 +86,12 @@ func Presets() map[string]Preset {
 	return map[string]Preset{
 		"main": {Sprint: sprint.DefaultParams(), Registry: registry.DefaultParams(),
 			Credit: credit.DefaultParams(), Court: court.DefaultParams(),
-			Collateral: collateral.DefaultParams(),
-			Voting:     48 * time.Hour, Deposit: 1_000, UpgradeNotice: 1_000, Stipend: 100},
+			Collateral: collateral.DefaultParams(), Stream: stream.DefaultParams(),
+			Voting: 48 * time.Hour, Deposit: 1_000, UpgradeNotice: 1_000, Stipend: 100},
 		"localnet": {Sprint: sprint.LocalnetParams(), Registry: registry.LocalnetParams(),
 			Credit: credit.LocalnetParams(), Court: court.LocalnetParams(),
-			Collateral: collateral.LocalnetParams(),
-			Voting:     time.Minute, Deposit: 10, UpgradeNotice: 20, Stipend: 1_000},
+			Collateral: collateral.LocalnetParams(), Stream: stream.LocalnetParams(),
+			Voting: time.Minute, Deposit: 10, UpgradeNotice: 20, Stipend: 1_000},
 	}
 }
 
@@ -145,6 +148,9 @@ func Build(o Options) (*genutiltypes.AppGenesis, error) {
 		{court.Name, func() (proto.Message,
 			error) {
 			return &courtv1.GenesisState{Params: o.Preset.Court}, nil
+		}},
+		{stream.Name, func() (proto.Message, error) {
+			return &streamv1.GenesisState{Params: o.Preset.Stream}, nil
 		}},
 		{sprint.Name, func() (proto.Message, error) {
 			return &sprintv1.GenesisState{Params: o.Preset.Sprint, NextParams: o.Preset.Sprint}, nil

@@ -29,6 +29,7 @@ import (
 	creditv1 "github.com/assaynet/assay/api/credit/v1"
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	streamv1 "github.com/assaynet/assay/api/stream/v1"
 	"github.com/assaynet/assay/chain/app"
 	"github.com/assaynet/assay/chain/x/beacon"
 	"github.com/assaynet/assay/chain/x/collateral"
@@ -36,6 +37,7 @@ import (
 	"github.com/assaynet/assay/chain/x/credit"
 	"github.com/assaynet/assay/chain/x/registry"
 	"github.com/assaynet/assay/chain/x/sprint"
+	"github.com/assaynet/assay/chain/x/stream"
 	"github.com/assaynet/assay/poc/seed"
 )
 
@@ -94,6 +96,7 @@ func FromExport(r Restart) (*genutiltypes.AppGenesis, error) {
 		{registry.Name, is(old.registrations())},
 		{credit.Name, is(old.weights())},
 		{court.Name, is(old.penalties())},
+		{stream.Name, is(&streamv1.GenesisState{Params: old.stream.Params})},
 		{sprint.Name, is(&sprintv1.GenesisState{Params: old.sprint.Params,
 			NextParams: old.sprint.NextParams})},
 	}
@@ -112,6 +115,7 @@ type export struct {
 	credit     creditv1.GenesisState
 	court      courtv1.GenesisState
 	sprint     sprintv1.GenesisState
+	stream     streamv1.GenesisState
 }
 
 func readExport(bare *app.App, g *genutiltypes.AppGenesis) (*export, error) {
@@ -132,7 +136,7 @@ func readExport(bare *app.App, g *genutiltypes.AppGenesis) (*export, error) {
 		{authz.ModuleName, &e.authz}, {feegrant.ModuleName, &e.feegrant},
 		{govtypes.ModuleName, &e.gov}, {collateral.Name, &e.collateral},
 		{registry.Name, &e.registry}, {credit.Name, &e.credit}, {court.Name, &e.court},
-		{sprint.Name, &e.sprint},
+		{sprint.Name, &e.sprint}, {stream.Name, &e.stream},
 	} {
 		raw, found := state[m.name]
 		if !found {

@@ -61,6 +61,8 @@ type Status struct {
 	// Pool and Payment are there where the host has a pool.
 	Pool    *mpocv1.Status `json:"pool,omitempty"`
 	Payment *settle.Status `json:"payment,omitempty"`
+	// Stream is what machines prove between two Sprints; nil where that is off.
+	Stream *Stream `json:"stream,omitempty"`
 	// Outcome of the last finalised epoch.
 	Outcome *Outcome `json:"outcome,omitempty"`
 	// Owed is the participant's pay that has not left yet, as of the last finalised epoch; nil
@@ -75,6 +77,20 @@ type Owed struct {
 	Next  ledger.Amount `json:"next"`
 	// After is the epoch at whose finalisation Next is paid.
 	After uint64 `json:"after"`
+}
+
+// Stream is a participant's continuous proof of an epoch.
+type Stream struct {
+	Epoch uint64 `json:"epoch"`
+	// Proving says that machines work on it now; Reason says what on, or why not, and Until is a
+	// block, 0 if unknown.
+	Proving bool   `json:"proving"`
+	Reason  string `json:"reason"`
+	Until   int64  `json:"until,omitempty"`
+	// Commits and Leaves are on chain; Waiting logs are not yet.
+	Commits uint32 `json:"commits"`
+	Leaves  uint64 `json:"leaves"`
+	Waiting int    `json:"waiting"`
 }
 
 // Excess is a log of which the first leaves only are committed, or none.

@@ -2,7 +2,10 @@
 
 package fleet
 
-import "sync"
+import (
+	"math"
+	"sync"
+)
 
 const (
 	// leastMiOps is what a grant is worth at least, in units of 2^20 operations:
@@ -27,6 +30,7 @@ type allowance struct {
 
 	mu    sync.Mutex
 	most  uint64 // the bound
+	each  *Bounds
 	given uint64 // sum of all stops; above most only where logs were
 	here  uint64 // nodes that are here
 	nodes map[string]*grant
@@ -34,6 +38,7 @@ type allowance struct {
 
 // grant is a node's part: stored <= stop.
 type grant struct {
+	node         string
 	stored, stop uint64
 	here         bool // connected, and told to compute
 }
@@ -89,17 +94,17 @@ func (a *allowance) leave(node string) (wanted bool) {
 }
 
 // bound changes how many leaves there may be. What was granted stays so.
-func (a *allowance) bound(most uint64) {
+func (a *allowance) bound(most uint64, each *Bounds) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.most = most
+	a.most, a.each = most, each
 }
 
 // count brings a node's grant up to date. The caller holds mu.
 func (a *allowance) count(node string, stored uint64) *grant {
 	g := a.nodes[node]
 	if g == nil {
-		g = new(grant)
+		g = &grant{node: node}
 		a.nodes[node] = g
 	}
 	g.stored = max(g.stored, stored)
@@ -114,6 +119,9 @@ func (a *allowance) count(node string, stored uint64) *grant {
 // holds mu.
 func (a *allowance) extend(g *grant) (stop uint64) {
 	left := a.most - min(a.given, a.most)
+	if own := a.each.of(g.node); own < math.MaxUint64 {
+		left = min(left, own-min(own, g.stop))
+	}
 	ahead := max(a.least, min(left/(4*max(1, a.here)), max(a.first, g.stored)))
 	if now := g.stop - g.stored; now <= ahead/2 {
 		more := min(ahead-now, left)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"time"
 
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
@@ -43,6 +44,8 @@ type Goal struct {
 	// has what it was granted, where nothing is left, is told so and idles.
 	Most  uint64
 	Spent string
+	// Bounds are how many leaves each node may have, of those where that is bounded; optional.
+	Bounds *Bounds
 	// Reason and Until are for people: why there is nothing to do, and until when
 	// the goal stands. Longer texts than 256 and 128 bytes are clipped.
 	Reason string
@@ -75,8 +78,20 @@ func (g Goal) same(h Goal) bool {
 	if g.Kind != Idle {
 		g.Reason, g.Until, h.Reason, h.Until = "", "", "", ""
 	}
-	g.Most, g.Spent, h.Most, h.Spent = 0, "", 0, ""
+	g.Most, g.Spent, g.Bounds = 0, "", nil
+	h.Most, h.Spent, h.Bounds = 0, "", nil
 	return g == h
+}
+
+// Bounds are how many leaves of a segment a node may have.
+type Bounds map[string]uint64
+
+// of is a node's bound.
+func (b *Bounds) of(node string) uint64 {
+	if b == nil {
+		return math.MaxUint64
+	}
+	return (*b)[node]
 }
 
 // during is a goal while the chain stands still.
@@ -297,7 +312,7 @@ func (f *Fleet) shareOf(chosen map[string]bool, g Goal) *allowance {
 		share, known = newAllowance(g.Most, g.Class.MiOps()), map[string]bool{}
 	}
 	f.mu.Unlock()
-	share.bound(g.Most)
+	share.bound(g.Most, g.Bounds)
 	if known == nil || chosen != nil && maps.Equal(chosen, known) {
 		return share
 	}

@@ -168,6 +168,25 @@ func (r *renderer) head(s host.Status) {
 		doing, s.Reason = paint(s.Doing)+strings.TrimPrefix(s.Reason, s.Doing), ""
 	}
 	r.row("doing", doing+r.because(s))
+	r.stream(s)
+}
+
+// stream is what machines prove between two Sprints, or why they do not.
+func (r *renderer) stream(s host.Status) {
+	st := s.Stream
+	if st == nil {
+		return
+	}
+	text := "idle: " + st.Reason
+	if st.Proving {
+		text = good.Render("proving") + strings.TrimPrefix(st.Reason, "proves")
+	}
+	if st.Commits > 0 {
+		text += fmt.Sprintf("; %s in %d %s of epoch %d on chain", plural(int(st.Leaves),
+			group(st.Leaves)+" leaf", group(st.Leaves)+" leaves"), st.Commits,
+			plural(int(st.Commits), "log", "logs"), st.Epoch)
+	}
+	r.row("stream", text)
 }
 
 // phase is how far the phase is.
@@ -246,7 +265,7 @@ func (r *renderer) trouble(s host.Status) {
 func paint(state string) string {
 	switch {
 	case slices.Contains([]string{"computing", "rerunning", "ready", "building", "preparing",
-		"mining", "validating", "opening", "paying", "reporting ready"}, state):
+		"mining", "validating", "proving", "opening", "paying", "reporting ready"}, state):
 		return good.Render(state)
 	case slices.Contains([]string{"faulted", "jailed", "blocked", "stopped", "waiting for the node",
 		"waiting: the chain stands still"}, state):

@@ -63,7 +63,10 @@ func statuses() map[string]host.Status {
 		Outcome: &host.Outcome{Epoch: 11, Result: "RESULT_CREDITED",
 			Reason: "credited; judged by its committee", Weight: 3_553_312, Power: 314_159},
 	}
+	busy.Stream = &host.Stream{Epoch: 12, Proving: true, Reason: "proves between Sprints: log 7, " +
+		"until block 17,310", Commits: 12, Leaves: 81_234}
 	trouble := busy
+	trouble.Stream = &host.Stream{Epoch: 12, Reason: "no leaves are taken: the disk is full"}
 	trouble.Doing, trouble.Reason = "computing", "segment 2 of 3"
 	trouble.Workers = append(machines(120),
 		fleet.WorkerStatus{Node: "rig", State: "away", Reason: "not connected: the connection " +

@@ -49,6 +49,20 @@ func (au *Audits) Checked(key leaflog.Key) int {
 	return 0
 }
 
+// Failed reports whether the finished audit of a log found it wrong: it stays out.
+func (au *Audits) Failed(key leaflog.Key) bool {
+	a := au.logs[key]
+	if a == nil {
+		return false
+	}
+	select {
+	case <-a.done:
+		return len(a.wrong) > 0 || errors.Is(a.err, errLeftOut)
+	default:
+		return false
+	}
+}
+
 // logAudit is one log's audit. The rest is there once done is closed.
 type logAudit struct {
 	again   bool // an earlier one failed, and that was told; belongs to the host's loop

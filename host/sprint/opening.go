@@ -15,6 +15,7 @@ import (
 	"github.com/assaynet/assay/host/board"
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/poc/commit"
+	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
@@ -55,11 +56,76 @@ func (sp *Sprint) open(ctx context.Context, g *errgroup.Group,
 	return nil
 }
 
+// openStream posts every drawn leaf of this participant's stream of the epoch before.
+func (sp *Sprint) openStream(ctx context.Context, g *errgroup.Group,
+	now sprintv1.QueryCurrentResponse) error {
+	e := now.Epoch
+	id := fmt.Sprintf("open-stream/%d", e.Number)
+	if e.Streams == 0 || sp.c.Queue.Done(id) {
+		return nil
+	}
+	samples, err := sp.c.Sprint.Samples(ctx, &sprintv1.QuerySamplesRequest{Epoch: e.Number,
+		Participant: sp.c.Participant, Stream: true})
+	if err != nil {
+		return fmt.Errorf("asking for the drawn leaves of the stream: %w", err)
+	}
+	if len(samples.Leaves) == 0 {
+		return nil
+	}
+	of, err := sp.c.Sprint.Epoch(ctx, &sprintv1.QueryEpochRequest{Number: e.Number - 1})
+	if err != nil {
+		return fmt.Errorf("asking for epoch %d: %w", e.Number-1, err)
+	}
+	logs, err := client.StreamCommits(ctx, sp.c.Stream, of.Epoch.Number, sp.c.Participant)
+	if err != nil {
+		return fmt.Errorf("asking for the logs of the stream: %w", err)
+	}
+	commits := make([]sprintv1.Commit, len(logs))
+	for i, l := range logs {
+		segment := sprintv1.StreamSegments + l.Number
+		commits[i] = sprintv1.Commit{Participant: l.Participant, Node: l.Node, Segment: segment,
+			Count: l.Count, Root: l.Root}
+		sp.Openings.seeds[leaflog.Key{Epoch: of.Epoch.Number, Node: l.Node,
+			Segment: segment}] = seed.From(l.Seed)
+	}
+	msg, err := sp.Openings.Opening(ctx, g, of.Epoch, samples.Leaves, commits)
+	if err != nil {
+		return err
+	}
+	msg.Epoch, msg.Stream = e.Number, true
+	if t := sp.c.Tamper; t != nil && t.Open != nil {
+		if msg = t.Open(msg); msg == nil {
+			return nil
+		}
+	}
+	sp.c.Queue.Want(id, e.ProofUntil, msg)
+	return nil
+}
+
 // Openings open the leaves that the chain drew.
 type Openings struct {
 	c        *Config
 	own      *auditor
 	restores map[leaflog.Key]*restoring
+	// of logs of a stream
+	seeds map[leaflog.Key]seed.Seed
+}
+
+// segmentSeed is that of a log of an epoch.
+func (op *Openings) segmentSeed(e sprintv1.Epoch, key leaflog.Key) seed.Seed {
+	if s, ok := op.seeds[key]; ok {
+		return s
+	}
+	return seed.From(e.Segments[key.Segment-1].Seed)
+}
+
+// forget deletes what is kept of epochs before one.
+func (op *Openings) forget(before uint64) {
+	for key := range op.seeds {
+		if key.Epoch < before {
+			delete(op.seeds, key)
+		}
+	}
 }
 
 // Opening reads the drawn leaves from the logs, one multiproof per log. The chain takes the opening

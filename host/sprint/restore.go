@@ -75,7 +75,7 @@ func (op *Openings) computeAgain(ctx context.Context, e sprintv1.Epoch, class tr
 		units[i] = fleet.Unit{Epoch: e.Number, Class: class, Seed1: seed.From(e.Seed1),
 			Nonce:       first + uint64(i),
 			NodeSeed:    seed.Node(op.c.Chain, op.c.Participant, key.Node, class.Name),
-			SegmentSeed: seed.From(e.Segments[key.Segment-1].Seed)}
+			SegmentSeed: op.segmentSeed(e, key)}
 	}
 	out := make([]transformer.Output, n)
 	var err error

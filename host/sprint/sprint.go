@@ -17,17 +17,19 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	"github.com/cosmos/cosmos-sdk/types/query"
 
+	beaconv1 "github.com/assaynet/assay/api/beacon/v1"
 	courtv1 "github.com/assaynet/assay/api/court/v1"
 	creditv1 "github.com/assaynet/assay/api/credit/v1"
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	streamv1 "github.com/assaynet/assay/api/stream/v1"
 	workerv1 "github.com/assaynet/assay/api/worker/v1"
 	"github.com/assaynet/assay/client"
 	"github.com/assaynet/assay/host/board"
 	"github.com/assaynet/assay/host/fleet"
 	"github.com/assaynet/assay/host/leaflog"
 	"github.com/assaynet/assay/host/ledger"
-	"github.com/assaynet/assay/host/voter"
+	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/signed"
 	"github.com/assaynet/assay/poc/work"
 	"github.com/assaynet/assay/poc/work/transformer"
@@ -52,6 +54,7 @@ type Workers interface {
 type Queue interface {
 	Want(id string, until int64, msgs ...sdk.Msg)
 	Done(id string) bool
+	Failed(id string) bool
 }
 
 // Books pay the pool's machines.
@@ -68,10 +71,10 @@ type Machines interface {
 
 // Voter judges others.
 type Voter interface {
-	Validate(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCurrentResponse,
-		class transformer.Class) error
+	Validate(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCurrentResponse) error
 	Reveal(now sprintv1.QueryCurrentResponse) error
 	OpenMiddles(ctx context.Context, now sprintv1.QueryCurrentResponse) error
+	Prune(before uint64) error
 	Dispute(ctx context.Context, now sprintv1.QueryCurrentResponse) error
 }
 
@@ -96,12 +99,13 @@ type Config struct {
 	Court    courtv1.QueryClient
 	Registry registryv1.QueryClient
 	Credit   creditv1.QueryClient
+	Stream   streamv1.QueryClient
+	Beacon   beaconv1.QueryClient
 	Local    registryv1.LocalClient
 
 	Leaves      *leaflog.Store
 	LeavesDir   string // where Leaves is, for people
 	EvidenceDir string
-	Verdicts    voter.Folder
 
 	Fleet    Fleet
 	Workers  Workers
@@ -135,6 +139,7 @@ type Sprint struct {
 	Commits  *Commits
 	Openings *Openings
 	Evidence *Evidence
+	Streams  *Streams
 
 	forgotten uint64 // leaves and verdicts of epochs before it are deleted
 	noted     uint64 // the latest epoch whose outcome is noted
@@ -147,7 +152,9 @@ func New(c Config) *Sprint {
 	sp.Audits = &Audits{c: &sp.c, logs: map[leaflog.Key]*logAudit{},
 		own: &auditor{judge: c.Judge()}, strangers: &auditor{judge: c.Judge()}}
 	sp.Commits = &Commits{c: &sp.c, logs: sp.Logs, audits: sp.Audits}
-	sp.Openings = &Openings{c: &sp.c, own: sp.Audits.own, restores: map[leaflog.Key]*restoring{}}
+	sp.Openings = &Openings{c: &sp.c, own: sp.Audits.own, restores: map[leaflog.Key]*restoring{},
+		seeds: map[leaflog.Key]seed.Seed{}}
+	sp.Streams = &Streams{c: &sp.c, audits: sp.Audits}
 	sp.Evidence = &Evidence{c: &sp.c, done: map[uint64]bool{}, written: map[string]bool{}}
 	return sp
 }
@@ -174,16 +181,31 @@ func (sp *Sprint) Act(ctx context.Context, g *errgroup.Group,
 		}
 	}
 	if me == nil {
+		sp.Streams.stop()
 		sp.c.Board.Say(now, "waiting",
 			"takes no part in epoch "+fmt.Sprint(e.Number)+": "+sp.whyNot(ctx))
-		return sp.idle(now)
+		if e.Phase == sprintv1.PhaseProof { // of its machines of the epoch before
+			err = sp.openStream(ctx, g, now)
+		}
+		return errors.Join(err, sp.idle(now))
 	}
 	class, err := transformer.ByName(e.Params.Class)
 	if err != nil {
 		return fmt.Errorf("the chain runs model class %q, which this version does not know: %w",
 			e.Params.Class, err)
 	}
-	switch e.Phase {
+	if e.Phase >= sprintv1.PhaseWrapUp {
+		err = sp.Streams.Act(ctx, g, now, class, me)
+	} else {
+		sp.Streams.stop()
+	}
+	return errors.Join(err, sp.part(ctx, g, now, class, me))
+}
+
+// part is what this participant does in a phase of the Sprint.
+func (sp *Sprint) part(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCurrentResponse,
+	class transformer.Class, me *sprintv1.Member) error {
+	switch now.Epoch.Phase {
 	case sprintv1.PhasePrepare:
 		return sp.prepare(ctx, now, class, me)
 	case sprintv1.PhaseCompute, sprintv1.PhaseWrapUp:
@@ -192,12 +214,12 @@ func (sp *Sprint) Act(ctx context.Context, g *errgroup.Group,
 		if err := sp.idle(now); err != nil {
 			return err
 		}
-		return sp.open(ctx, g, now)
+		return errors.Join(sp.openStream(ctx, g, now), sp.open(ctx, g, now))
 	case sprintv1.PhaseValidate:
 		if err := sp.idle(now); err != nil {
 			return err
 		}
-		return sp.c.Voter.Validate(ctx, g, now, class)
+		return sp.c.Voter.Validate(ctx, g, now)
 	case sprintv1.PhaseReveal:
 		return sp.c.Voter.Reveal(now)
 	case sprintv1.PhaseCheck:
@@ -255,7 +277,11 @@ func (sp *Sprint) whyNot(ctx context.Context) string {
 	return res.Reason
 }
 
+// idle has the workers idle, unless they prove between two Sprints.
 func (sp *Sprint) idle(now sprintv1.QueryCurrentResponse) error {
+	if sp.Streams.Busy() {
+		return nil
+	}
 	return sp.idleFor(now, fmt.Sprintf("epoch %d, %s: %s", now.Epoch.Number,
 		now.Epoch.Phase.Word(), now.Reason))
 }
@@ -275,7 +301,11 @@ func (sp *Sprint) finalised(ctx context.Context, now sprintv1.QueryCurrentRespon
 	if err := sp.idle(now); err != nil {
 		return err
 	}
-	sp.c.Board.Say(now, "waiting", now.Reason)
+	if sp.Streams.Busy() {
+		sp.c.Board.Say(now, "proving", "between Sprints: see stream")
+	} else {
+		sp.c.Board.Say(now, "waiting", now.Reason)
+	}
 	if err := sp.outcome(ctx, e); err != nil {
 		return err
 	}
@@ -335,8 +365,8 @@ func (sp *Sprint) owed(ctx context.Context) *board.Owed {
 // verdicts of old epochs, and while there is no room of all but the last.
 func (sp *Sprint) Forget(e sprintv1.Epoch) {
 	keep := uint64(e.Params.KeepEpochs) + 1
-	if sp.c.Full() != "" {
-		keep = 1
+	if sp.c.Full() != "" { // the streams of the epoch before may still be opened
+		keep = 2
 	}
 	before := e.Number - min(e.Number, keep)
 	if before <= sp.forgotten {
@@ -345,11 +375,12 @@ func (sp *Sprint) Forget(e sprintv1.Epoch) {
 	ok := sp.c.Board.Attempt(board.Fault{Epoch: e.Number, What: "deleting leaves of old epochs"},
 		func() error { return sp.c.Leaves.Prune(before) })
 	ok = sp.c.Board.Attempt(board.Fault{Epoch: e.Number, What: "deleting verdicts of old epochs"},
-		func() error { return sp.c.Verdicts.Prune(before) }) && ok
+		func() error { return sp.c.Voter.Prune(before) }) && ok
 	ok = sp.c.Board.Attempt(board.Fault{Epoch: e.Number, What: "deleting old evidence"},
 		sp.Evidence.Prune) && ok
 	sp.Evidence.forget(before)
 	sp.Logs.forget(before)
+	sp.Openings.forget(before)
 	if ok { // otherwise again at the next block
 		sp.forgotten = before
 	}

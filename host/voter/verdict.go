@@ -37,13 +37,17 @@ type rerun struct {
 // must not take the time for those that count. It abstains on what is not done when ctx ends. What
 // would accuse somebody, and a few more, is checked on the host's own engine: a worker with a
 // faulty device must not make its host lie.
-func (w *Voter) verdict(ctx context.Context, e sprintv1.Epoch, class transformer.Class,
-	duties []duty, names int) (finding, error) {
+func (w *Voter) verdict(ctx context.Context, e, of sprintv1.Epoch, duties []duty,
+	names int) (finding, error) {
+	class, err := transformer.ByName(of.Params.Class)
+	if err != nil {
+		return finding{}, err
+	}
 	all := make([]*rerun, len(duties))
 	for i, d := range duties {
 		all[i] = &rerun{duty: d, done: make(chan struct{})}
 		for _, l := range d.leaves {
-			all[i].units = append(all[i].units, w.unit(e, class, l.ref))
+			all[i].units = append(all[i].units, w.unit(of, class, d, l.ref))
 		}
 	}
 	order := slices.Clone(all)

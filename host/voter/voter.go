@@ -21,6 +21,7 @@ import (
 
 	courtv1 "github.com/assaynet/assay/api/court/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	streamv1 "github.com/assaynet/assay/api/stream/v1"
 	"github.com/assaynet/assay/client"
 	"github.com/assaynet/assay/host/board"
 	"github.com/assaynet/assay/host/fleet"
@@ -56,6 +57,8 @@ type Config struct {
 	// Judge is this host's own engine: what would accuse somebody is checked on it.
 	Judge *work.Judge
 	Board *board.Board
+	// Streams is set where streams of the epoch before are judged, else Sprints are.
+	Streams streamv1.QueryClient
 	// bends a verdict, for cheats and tests; optional
 	Tamper func(body *sprintv1.VerdictBody, duties []sprintv1.Duty)
 	Logger *slog.Logger
@@ -69,6 +72,60 @@ type Voter struct {
 
 // New makes a voter.
 func New(c Config) *Voter { return &Voter{c: c} }
+
+// streams reports whether streams are judged.
+func (w *Voter) streams() bool { return w.c.Streams != nil }
+
+// id names a wish of this voter's.
+func (w *Voter) id(what string, epoch uint64) string {
+	if w.streams() {
+		what += "-stream"
+	}
+	return fmt.Sprintf("%s/%d", what, epoch)
+}
+
+// round is the number under which a verdict is hidden.
+func (w *Voter) round() uint32 {
+	if w.streams() {
+		return 2
+	}
+	return 1
+}
+
+// work is the epoch whose leaves are judged in e.
+func (w *Voter) work(ctx context.Context, e sprintv1.Epoch) (sprintv1.Epoch, error) {
+	if !w.streams() {
+		return e, nil
+	}
+	res, err := w.c.Sprint.Epoch(ctx, &sprintv1.QueryEpochRequest{Number: e.Number - 1})
+	if err != nil {
+		return e, fmt.Errorf("asking for epoch %d: %w", e.Number-1, err)
+	}
+	return res.Epoch, nil
+}
+
+// seeds are those of the segments that a target's leaves are of.
+func (w *Voter) seeds(ctx context.Context, of sprintv1.Epoch,
+	target string) (map[segment]seed.Seed, error) {
+	if !w.streams() {
+		return nil, nil
+	}
+	commits, err := client.StreamCommits(ctx, w.c.Streams, of.Number, target)
+	if err != nil {
+		return nil, fmt.Errorf("asking for the stream of %s: %w", target, err)
+	}
+	all := make(map[segment]seed.Seed, len(commits))
+	for _, c := range commits {
+		all[segment{c.Node, sprintv1.StreamSegments + c.Number}] = seed.From(c.Seed)
+	}
+	return all, nil
+}
+
+// segment is one of a node.
+type segment struct {
+	node   string
+	number uint32
+}
 
 const (
 	// mostNames keeps a verdict within the gas that the chain takes of one participant in a block.
@@ -120,14 +177,16 @@ type duty struct {
 	leaves []opened
 	// drawn leaves of each node, all members' shares together
 	perNode map[string]uint64
+	// of the logs of a stream
+	seeds map[segment]seed.Seed
 	// err is why its leaves are not known: this host abstains on it
 	err error
 }
 
 // Validate re-runs the drawn leaves on this host's workers, beside the loop, and commits to the
 // verdict.
-func (w *Voter) Validate(ctx context.Context, g *errgroup.Group, now sprintv1.QueryCurrentResponse,
-	class transformer.Class) error {
+func (w *Voter) Validate(ctx context.Context, g *errgroup.Group,
+	now sprintv1.QueryCurrentResponse) error {
 	e := now.Epoch
 	c := &w.checks
 	if c.epoch != e.Number {
@@ -152,6 +211,10 @@ func (w *Voter) Validate(ctx context.Context, g *errgroup.Group, now sprintv1.Qu
 			w.c.Board.Say(now, "waiting", "no participant fell to this host to judge")
 			return nil
 		}
+		of, err := w.work(ctx, e)
+		if err != nil {
+			return err
+		}
 		names, err := w.namesLeft(ctx, e)
 		if err != nil {
 			return err
@@ -161,7 +224,7 @@ func (w *Voter) Validate(ctx context.Context, g *errgroup.Group, now sprintv1.Qu
 		done := c.done
 		g.Go(func() error {
 			defer cancel()
-			f, err := w.verdict(ctx, e, class, duties, names)
+			f, err := w.verdict(ctx, e, of, duties, names)
 			done <- result{f, duties, err}
 			return nil
 		})
@@ -213,24 +276,37 @@ func (w *Voter) namesLeft(ctx context.Context, e sprintv1.Epoch) (int, error) {
 	if res.Claimant.Refuted || res.Claimant.Spent >= res.Budget {
 		return 0, nil
 	}
-	return min(mostNames, int(res.Budget-res.Claimant.Spent)), nil
+	left := int(res.Budget - res.Claimant.Spent)
+	if e.Streams > 0 { // a verdict on Sprints and one on streams share it
+		left /= 2
+	}
+	return min(mostNames, left), nil
 }
 
 // duties fetches what this member judges, with the leaves as they were opened.
 func (w *Voter) duties(ctx context.Context, e sprintv1.Epoch) ([]duty, error) {
 	var duties []duty
-	err := client.Pages(0, func(page *query.PageRequest) (*query.PageResponse, error) {
+	of, err := w.work(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	err = client.Pages(0, func(page *query.PageRequest) (*query.PageResponse, error) {
 		res, err := w.c.Sprint.Duties(ctx, &sprintv1.QueryDutiesRequest{Epoch: e.Number,
-			Voter: w.c.Participant, Pagination: page})
+			Voter: w.c.Participant, Pagination: page, Stream: w.streams()})
 		if err != nil {
 			return nil, fmt.Errorf("asking for this member's duties: %w", err)
 		}
 		for _, d := range res.Duties {
 			all, err := w.openedLeaves(ctx, e.Number, d.Target)
+			var seeds map[segment]seed.Seed
+			if err == nil {
+				seeds, err = w.seeds(ctx, of, d.Target)
+			}
 			if client.Away(err) || ctx.Err() != nil {
 				return nil, err
 			}
-			out := duty{target: d.Target, weight: d.Weight, perNode: map[string]uint64{}, err: err}
+			out := duty{target: d.Target, weight: d.Weight, perNode: map[string]uint64{},
+				seeds: seeds, err: err}
 			if err != nil { // one whose opening cannot be read keeps nobody from being judged
 				w.c.Board.Fault(board.Fault{Epoch: e.Number, What: "judging " + d.Target,
 					Reason: err.Error() + ": this host abstains on it"})
@@ -254,12 +330,12 @@ func (w *Voter) duties(ctx context.Context, e sprintv1.Epoch) ([]duty, error) {
 func (w *Voter) openedLeaves(ctx context.Context, epoch uint64,
 	target string) (map[courtv1.LeafRef]opened, error) {
 	samples, err := w.c.Sprint.Samples(ctx,
-		&sprintv1.QuerySamplesRequest{Epoch: epoch, Participant: target})
+		&sprintv1.QuerySamplesRequest{Epoch: epoch, Participant: target, Stream: w.streams()})
 	if err != nil {
 		return nil, fmt.Errorf("asking for the drawn leaves of %s: %w", target, err)
 	}
 	opening, err := w.c.Sprint.Opening(ctx,
-		&sprintv1.QueryOpeningRequest{Epoch: epoch, Participant: target})
+		&sprintv1.QueryOpeningRequest{Epoch: epoch, Participant: target, Stream: w.streams()})
 	if err != nil {
 		return nil, fmt.Errorf("asking for the opening of %s: %w", target, err)
 	}
@@ -290,10 +366,17 @@ func voteOf(p sprintv1.Params, drawn, named map[string]uint64) sprintv1.Vote {
 	return sprintv1.VoteFail
 }
 
-func (w *Voter) unit(e sprintv1.Epoch, class transformer.Class, ref courtv1.LeafRef) fleet.Unit {
-	return fleet.Unit{Epoch: e.Number, Class: class, Seed1: seed.From(e.Seed1), Nonce: ref.Nonce,
-		NodeSeed:    seed.Node(w.c.Chain, ref.Participant, ref.Node, class.Name),
-		SegmentSeed: seed.From(e.Segments[ref.Segment-1].Seed)}
+// unit is what a leaf of a duty has to hold; of is the epoch whose leaf it is.
+func (w *Voter) unit(of sprintv1.Epoch, class transformer.Class, d duty,
+	ref courtv1.LeafRef) fleet.Unit {
+	u := fleet.Unit{Epoch: of.Number, Class: class, Seed1: seed.From(of.Seed1), Nonce: ref.Nonce,
+		NodeSeed: seed.Node(w.c.Chain, ref.Participant, ref.Node, class.Name)}
+	if w.streams() {
+		u.SegmentSeed = d.seeds[segment{ref.Node, ref.Segment}]
+	} else {
+		u.SegmentSeed = seed.From(of.Segments[ref.Segment-1].Seed)
+	}
+	return u
 }
 
 // decide stores a verdict, then commits to it.
@@ -349,9 +432,11 @@ func (w *Voter) verdictOf(now sprintv1.QueryCurrentResponse) (v *Verdict, ok boo
 
 func (w *Voter) wantVerdict(now sprintv1.QueryCurrentResponse) {
 	v := w.checks.verdict
-	hash := seed.VerdictCommit(w.c.Chain, v.Epoch, 1, w.c.Participant, seed.From(v.Salt), v.Body)
-	w.c.Queue.Want(fmt.Sprintf("verdict/%d", v.Epoch), now.Epoch.Round.ValidateUntil,
-		&sprintv1.MsgCommitVerdict{Participant: w.c.Participant, Epoch: v.Epoch, Hash: hash[:]})
+	hash := seed.VerdictCommit(w.c.Chain, v.Epoch, w.round(), w.c.Participant,
+		seed.From(v.Salt), v.Body)
+	w.c.Queue.Want(w.id("verdict", v.Epoch), now.Epoch.Round.ValidateUntil,
+		&sprintv1.MsgCommitVerdict{Participant: w.c.Participant, Epoch: v.Epoch, Hash: hash[:],
+			Stream: w.streams()})
 }
 
 // Reveal shows what was committed to.
@@ -366,16 +451,16 @@ func (w *Voter) Reveal(now sprintv1.QueryCurrentResponse) error {
 		return nil
 	}
 	w.c.Board.Say(now, "revealing", "")
-	w.c.Queue.Want(fmt.Sprintf("reveal/%d", e.Number), e.Round.RevealUntil,
+	w.c.Queue.Want(w.id("reveal", e.Number), e.Round.RevealUntil,
 		&sprintv1.MsgRevealVerdict{Participant: w.c.Participant, Epoch: e.Number,
-			Salt: v.Salt, Body: v.Body})
+			Salt: v.Salt, Body: v.Body, Stream: w.streams()})
 	return nil
 }
 
 // OpenMiddles opens the middle digests that the beacon drew of this host's verdict.
 func (w *Voter) OpenMiddles(ctx context.Context, now sprintv1.QueryCurrentResponse) error {
 	e := now.Epoch
-	id := fmt.Sprintf("middles/%d", e.Number)
+	id := w.id("middles", e.Number)
 	if len(e.Round.CheckMix) == 0 || w.c.Queue.Done(id) {
 		w.c.Board.Say(now, "waiting", now.Reason)
 		return nil
@@ -389,7 +474,7 @@ func (w *Voter) OpenMiddles(ctx context.Context, now sprintv1.QueryCurrentRespon
 		return nil
 	}
 	res, err := w.c.Sprint.Checks(ctx, &sprintv1.QueryChecksRequest{Epoch: e.Number,
-		Voter: w.c.Participant})
+		Voter: w.c.Participant, Stream: w.streams()})
 	if err != nil {
 		return fmt.Errorf("asking for the drawn middle digests: %w", err)
 	}
@@ -398,7 +483,8 @@ func (w *Voter) OpenMiddles(ctx context.Context, now sprintv1.QueryCurrentRespon
 			"of it is checked")
 		return nil
 	}
-	msg := &sprintv1.MsgOpenMiddles{Participant: w.c.Participant, Epoch: e.Number}
+	msg := &sprintv1.MsgOpenMiddles{Participant: w.c.Participant, Epoch: e.Number,
+		Stream: w.streams()}
 	var positions []uint64
 	for _, p := range res.Positions {
 		if at := 8 * int(p); at+8 <= len(v.Middles) {
@@ -441,7 +527,8 @@ func (w *Voter) Dispute(ctx context.Context, now sprintv1.QueryCurrentResponse) 
 	var failed []error // one voter's keeps nobody from the others
 	err := client.Pages(0, func(page *query.PageRequest) (*query.PageResponse, error) {
 		res, err := w.c.Sprint.Verdicts(ctx,
-			&sprintv1.QueryVerdictsRequest{Epoch: e.Number, Pagination: page})
+			&sprintv1.QueryVerdictsRequest{Epoch: e.Number, Pagination: page,
+				Stream: w.streams()})
 		if err != nil {
 			return nil, fmt.Errorf("asking for the verdicts of epoch %d: %w", e.Number, err)
 		}
@@ -462,7 +549,7 @@ func (w *Voter) watch(ctx context.Context, e sprintv1.Epoch, record sprintv1.Ver
 		return nil
 	}
 	res, err := w.c.Sprint.Checks(ctx,
-		&sprintv1.QueryChecksRequest{Epoch: e.Number, Voter: record.Voter})
+		&sprintv1.QueryChecksRequest{Epoch: e.Number, Voter: record.Voter, Stream: w.streams()})
 	if err != nil {
 		return fmt.Errorf("asking for the checks of %s: %w", record.Voter, err)
 	}
@@ -477,7 +564,7 @@ func (w *Voter) watch(ctx context.Context, e sprintv1.Epoch, record sprintv1.Ver
 		if [8]byte(record.Opened[8*i:8*i+8]) != want {
 			w.c.Logger.Warn("a voter opened a middle digest that its leaf does not give",
 				"participant", record.Voter, "leaf", ref.Nonce, "node", ref.Node)
-			w.c.Queue.Want(fmt.Sprintf("dispute/%d/%s/%d", e.Number, record.Voter, i),
+			w.c.Queue.Want(fmt.Sprintf("%s/%s/%d", w.id("dispute", e.Number), record.Voter, i),
 				max(e.Round.DisputeUntil, e.Round.CheckUntil+2),
 				&sprintv1.MsgDispute{Participant: w.c.Participant, Epoch: e.Number, Leaf: ref,
 					Voter: record.Voter})

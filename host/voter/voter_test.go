@@ -42,7 +42,8 @@ func TestOneOpeningKeepsNobodyFromBeingJudged(t *testing.T) {
 			t.Errorf("%s is not named: %+v", bad, f)
 		}
 		// The verdict has the others in their places, and leaves this one out.
-		f, err := w.verdict(t.Context(), votertest.SegmentOver().Epoch, transformer.Nano,
+		f, err := w.verdict(t.Context(), votertest.SegmentOver().Epoch,
+			votertest.SegmentOver().Epoch,
 			slices.DeleteFunc(duties, func(d duty) bool { return d.err == nil }), 10)
 		if err != nil || len(f.body.Votes) != 0 {
 			t.Errorf("%s is bad: votes %v, %v", bad, f.body.Votes, err)

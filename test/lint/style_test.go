@@ -27,8 +27,6 @@ const (
 
 // longer are functions that may be longer, and why.
 var longer = map[string]string{
-	"chain/x/sprint.appeal": "one ladder of refusals, in the order of " +
-		"the law",
 	"cmd/assay/cli.initParticipantCommand":             "the text of its help",
 	"cmd/assay/cli.initGenesisCommand":                 "the text of its help",
 	"device/cpu/internal/simd/_asm/amd64.expand":       "straight-line code of a generator",

@@ -22,7 +22,7 @@ func drawnIn(t *testing.T, name string, make func() *network) []courtv1.LeafRef 
 	t.Helper()
 	n := make()
 	n.phase(1, sprintv1.PhaseProof)
-	return n.samples(1, n.host(name).addr)
+	return n.samples(1, n.host(name).addr, false)
 }
 
 // flip makes exactly these leaves wrong.

@@ -19,7 +19,7 @@ import (
 // disputes of so many drawn leaves of a participant.
 func (n *network) disputes(by, of *host, count int) (msgs []sdk.Msg) {
 	n.t.Helper()
-	for _, ref := range n.samples(1, of.addr)[:count] {
+	for _, ref := range n.samples(1, of.addr, false)[:count] {
 		msgs = append(msgs, &sprintv1.MsgDispute{Participant: by.addr, Epoch: 1, Leaf: ref})
 	}
 	return msgs

@@ -24,6 +24,7 @@ import (
 	"github.com/assaynet/assay/chain/x/court"
 	"github.com/assaynet/assay/chain/x/credit"
 	"github.com/assaynet/assay/chain/x/registry"
+	"github.com/assaynet/assay/chain/x/stream"
 )
 
 // voted gives a change of parameters to its handler between blocks, as a passed proposal would.
@@ -36,15 +37,16 @@ func (n *network) voted(msg sdk.Msg) {
 
 // history makes random blocks: people join and leave, machines change, hosts are away, silent, lazy
 // or forge, deposits come and go, and votes change the parameters of every module.
-func history(t *testing.T, r *rand.Rand, blocks int64) *network {
+func history(t *testing.T, r *rand.Rand, blocks int64, options ...option) *network {
 	var strangers []string
 	for i := range 6 {
 		strangers = append(strangers, fmt.Sprintf("n%d", i+1))
 	}
-	n := start(t, 4, withAccounts(strangers...))
+	n := start(t, 4, append(options, withAccounts(strangers...))...)
 	for _, h := range n.hosts {
 		h.cheat.refused = func(sdk.Msg, string) {} // whoever was convicted or left still talks
 		h.cheat.count = func(string, uint32) int { return 200 }
+		h.streams = true // where they are on
 	}
 	for n.height < blocks {
 		n.step()
@@ -165,6 +167,27 @@ func TestC15AnyReachableStateIsExportedAndImported(t *testing.T) {
 			if err := n.app.Collateral.Check(n.ctx()); err != nil {
 				t.Error(err)
 			}
+		})
+	}
+}
+
+// C15 with streams: committed, judged, pruned, by whoever comes, leaves and forges.
+func TestC15AStateWithStreamsIsExportedAndImported(t *testing.T) {
+	seeds := uint64(3)
+	if long {
+		seeds = 100
+	}
+	for seed := range seeds {
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			r := rand.New(rand.NewPCG(seed, 16))
+			n := history(t, r, 60+r.Int64N(90), func(n *network) {
+				n.stream = stream.LocalnetParams()
+			})
+			g, err := n.app.Stream.ExportGenesis(n.ctx())
+			if err != nil || len(g.States) == 0 {
+				t.Errorf("the set-up: %d epochs with streams, %v", len(g.States), err)
+			}
+			goesOnAlike(t, n)
 		})
 	}
 }

@@ -59,6 +59,8 @@ type host struct {
 	cheat               cheat
 	// pays: its duties carry a fee, as those have to that the chain does not expect.
 	pays bool
+	// streams on: between the compute windows it commits, see stream_host_test.go.
+	streams bool
 	// gas of transactions that are no duties; 0 is plenty.
 	gas uint64
 
@@ -66,8 +68,10 @@ type host struct {
 	epoch uint64
 	sent  map[string]bool
 	logs  map[logID]*leafLog
-	said  *verdict
+	said  map[bool]*verdict // on Sprints, and on streams
 	found map[courtv1.LeafRef]transformer.Output
+	// its streams of this epoch and of the last one
+	flow, flowed *flow
 }
 
 type hotKey struct {
@@ -95,14 +99,21 @@ type verdict struct {
 type cheat struct {
 	// absent: does nothing at all in this epoch.
 	absent func(epoch uint64) bool
+	// gone: in this epoch its machines are, and the program that holds their logs runs on.
+	gone func(epoch uint64) bool
 	// instead acts in the place of an honest host; done false lets the honest one act.
 	instead func(now sprintv1.QueryCurrentResponse) (msgs []sdk.Msg, done bool)
 	// count of leaves of a log; nil is what leavesPerLog says.
 	count func(node string, segment uint32) int
+	// streamCount of leaves of a log of its stream, of which the bound lets so many through.
+	streamCount func(node string, number uint32, most uint64) uint64
+	// streamSeed is what the leaves of a log of its stream are computed from.
+	streamSeed func(e sprintv1.Epoch, number uint32) seed.Seed
 	// leaf replaces what is written down for a leaf.
 	leaf func(e sprintv1.Epoch, ref courtv1.LeafRef, honest transformer.Output) transformer.Output
 	// the following replace a message; nil results are not sent.
 	commit        func(*sprintv1.MsgCommit) *sprintv1.MsgCommit
+	stream        func(*streamCommit) *streamCommit
 	open          func(*sprintv1.MsgOpen) *sprintv1.MsgOpen
 	commitVerdict func(*sprintv1.MsgCommitVerdict) *sprintv1.MsgCommitVerdict
 	reveal        func(*sprintv1.MsgRevealVerdict) *sprintv1.MsgRevealVerdict
@@ -225,10 +236,14 @@ func (h *host) act(now sprintv1.QueryCurrentResponse) []sdk.Msg {
 	e := now.Epoch
 	if e.Number != h.epoch {
 		h.epoch, h.sent, h.logs = e.Number, map[string]bool{}, map[logID]*leafLog{}
-		h.said, h.found = nil, map[courtv1.LeafRef]transformer.Output{}
+		h.said, h.found = map[bool]*verdict{}, map[courtv1.LeafRef]transformer.Output{}
+		h.flow, h.flowed = nil, h.flow
 	}
 	if e.Number == 0 || h.cheat.absent != nil && h.cheat.absent(e.Number) {
 		return nil
+	}
+	if h.cheat.gone != nil && h.cheat.gone(e.Number) {
+		return h.leftOpen(e)
 	}
 	m, member := h.net.members(e.Number)[h.name]
 	me := &m
@@ -243,6 +258,13 @@ func (h *host) act(now sprintv1.QueryCurrentResponse) []sdk.Msg {
 			return msgs
 		}
 	}
+	return append(h.phase(now, me, member), h.stream(now, me)...)
+}
+
+// phase is its part of a phase of the Sprint.
+func (h *host) phase(now sprintv1.QueryCurrentResponse, me *sprintv1.Member,
+	member bool) []sdk.Msg {
+	e := now.Epoch
 	switch e.Phase {
 	case sprintv1.PhasePrepare:
 		if len(e.Seed1) > 0 && !me.Live && !me.Jailed && (member || h.registered(e)) &&
@@ -255,17 +277,17 @@ func (h *host) act(now sprintv1.QueryCurrentResponse) []sdk.Msg {
 		}
 	case sprintv1.PhaseProof:
 		if h.once("open") {
-			return h.open(e)
+			return append(h.open(e, false), h.open(e, true)...)
 		}
 	case sprintv1.PhaseValidate:
-		return h.judge(e)
+		return append(h.judge(e, false), h.judge(e, true)...)
 	case sprintv1.PhaseReveal:
-		return h.reveal(e)
+		return append(h.reveal(e, false), h.reveal(e, true)...)
 	case sprintv1.PhaseCheck:
-		return h.openMiddles(e)
+		return append(h.openMiddles(e, false), h.openMiddles(e, true)...)
 	case sprintv1.PhaseDispute:
 		if !h.cheat.blind {
-			return h.dispute(e)
+			return append(h.dispute(e, false), h.dispute(e, true)...)
 		}
 	}
 	return nil
@@ -316,11 +338,19 @@ func (h *host) log(e sprintv1.Epoch, node string, segment uint32) *leafLog {
 	if h.cheat.count != nil {
 		count = h.cheat.count(node, segment)
 	}
+	l := h.compute(e, node, segment, count, seed.From(e.Segments[segment-1].Seed))
+	h.logs[id] = l
+	return l
+}
+
+// compute makes a log of so many leaves.
+func (h *host) compute(e sprintv1.Epoch, node string, segment uint32, count int,
+	s seed.Seed) *leafLog {
 	l := &leafLog{}
 	class := h.net.class(e)
 	for i := range count {
 		ref := courtv1.LeafRef{Participant: h.addr, Node: node, Segment: segment, Nonce: uint64(i)}
-		out := h.net.unit(e, ref)
+		out := h.net.unitOf(e, ref, s)
 		if h.cheat.leaf != nil {
 			out = h.cheat.leaf(e, ref, out)
 		}
@@ -328,7 +358,6 @@ func (h *host) log(e sprintv1.Epoch, node string, segment uint32) *leafLog {
 		l.tree.Append(record.Leaf{Class: class.ID, Node: node, Index: uint64(i),
 			Record: out.Record}.Hash())
 	}
-	h.logs[id] = l
 	return l
 }
 
@@ -341,15 +370,20 @@ func (n *network) class(e sprintv1.Epoch) transformer.Class {
 	return class
 }
 
-// unit is what a leaf should hold.
+// unit is what a leaf should hold that an epoch judges.
 func (n *network) unit(e sprintv1.Epoch, ref courtv1.LeafRef) transformer.Output {
 	n.t.Helper()
-	node := seed.Node(chainID, ref.Participant, ref.Node, e.Params.Class)
-	segment, err := seed.FromBytes(e.Segments[ref.Segment-1].Seed)
-	if err != nil {
-		n.t.Fatal(err)
+	if isStream(ref) {
+		return n.streamUnit(e, ref)
 	}
-	var out transformer.Output
+	return n.unitOf(e, ref, seed.From(e.Segments[ref.Segment-1].Seed))
+}
+
+// unitOf is what a leaf should hold whose log has a seed.
+func (n *network) unitOf(e sprintv1.Epoch, ref courtv1.LeafRef,
+	segment seed.Seed) (out transformer.Output) {
+	n.t.Helper()
+	node, err := seed.Node(chainID, ref.Participant, ref.Node, e.Params.Class), error(nil)
 	if _, ok := n.engine.(*standIn); ok { // what hosts compute is not what the chain asks for
 		out = hashed(n.class(e), seed.Seed(e.Seed1), node, segment, ref.Nonce)
 	} else if out, err = n.engine.Unit(context.Background(), n.class(e), seed.Seed(e.Seed1), node,
@@ -410,18 +444,18 @@ func bend[M any](f func(*M) *M, msg *M) *M {
 // never is a replacement that says nothing.
 func never[M any](*M) *M { return nil }
 
-func (h *host) open(e sprintv1.Epoch) []sdk.Msg {
-	if msg := bend(h.cheat.open, h.opening(e)); msg != nil {
+func (h *host) open(e sprintv1.Epoch, stream bool) []sdk.Msg {
+	if msg := bend(h.cheat.open, h.opening(e, stream)); msg != nil {
 		return []sdk.Msg{msg}
 	}
 	return nil
 }
 
 // samples are the leaves drawn from a participant.
-func (n *network) samples(epoch uint64, participant string) []courtv1.LeafRef {
+func (n *network) samples(epoch uint64, participant string, stream bool) []courtv1.LeafRef {
 	n.t.Helper()
 	res, err := n.query().Samples(context.Background(),
-		&sprintv1.QuerySamplesRequest{Epoch: epoch, Participant: participant})
+		&sprintv1.QuerySamplesRequest{Epoch: epoch, Participant: participant, Stream: stream})
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -429,15 +463,18 @@ func (n *network) samples(epoch uint64, participant string) []courtv1.LeafRef {
 }
 
 // opening opens every drawn leaf, one multiproof per log; nil when nothing was drawn.
-func (h *host) opening(e sprintv1.Epoch) *sprintv1.MsgOpen {
-	if h.member(e.Number) == nil {
+func (h *host) opening(e sprintv1.Epoch, stream bool) *sprintv1.MsgOpen {
+	log := func(node string, segment uint32) *leafLog { return h.log(e, node, segment) }
+	if stream && h.flowed == nil || !stream && h.member(e.Number) == nil {
 		return nil
+	} else if stream {
+		log = h.flowed.log
 	}
-	msg := &sprintv1.MsgOpen{Participant: h.addr, Epoch: e.Number}
-	drawn := h.net.samples(e.Number, h.addr)
+	msg := &sprintv1.MsgOpen{Participant: h.addr, Epoch: e.Number, Stream: stream}
+	drawn := h.net.samples(e.Number, h.addr, stream)
 	for i := 0; i < len(drawn); {
 		node, segment := drawn[i].Node, drawn[i].Segment
-		l := h.log(e, node, segment)
+		l := log(node, segment)
 		o := sprintv1.LogOpening{Node: node, Segment: segment}
 		var nonces []uint64
 		for ; i < len(drawn) && drawn[i].Node == node && drawn[i].Segment == segment; i++ {

@@ -80,7 +80,7 @@ func TestNewcomers(t *testing.T) {
 			e.Eligible, e.Round.Members)
 	}
 	for _, name := range fresh {
-		if d := n.duties(e, n.host(name).addr); len(d) != 0 {
+		if d := n.duties(e, n.host(name).addr, false); len(d) != 0 {
 			t.Errorf("%s judges before anyone has judged it", name)
 		}
 		if h := n.holding(name); h.Power != 0 || h.Weight != 0 {

@@ -36,7 +36,7 @@ func TestJudgingIsSpreadOverBlocks(t *testing.T) {
 	p4.cheat.leaf = forgeEvery(1)
 	n.phase(1, sprintv1.PhaseCheck)
 	var msgs []sdk.Msg
-	for _, ref := range n.samples(1, p4.addr) {
+	for _, ref := range n.samples(1, p4.addr, false) {
 		msgs = append(msgs, &sprintv1.MsgDispute{Participant: p1.addr, Epoch: 1, Leaf: ref})
 	}
 	n.queue = append(n.queue, p1.tx(msgs...))
@@ -122,13 +122,13 @@ func TestDisputesByMembers(t *testing.T) {
 	}
 	n.phase(1, sprintv1.PhaseDispute)
 	var msgs []sdk.Msg
-	for _, ref := range n.samples(1, p4.addr) {
+	for _, ref := range n.samples(1, p4.addr, false) {
 		if ref.Nonce%2 == 1 && len(msgs) < 4 {
 			msgs = append(msgs, &sprintv1.MsgDispute{Participant: p3.addr, Epoch: 1, Leaf: ref})
 		}
 	}
 	wrong := &sprintv1.MsgDispute{Participant: p1.addr, Epoch: 1,
-		Leaf: n.samples(1, n.host("p2").addr)[0]}
+		Leaf: n.samples(1, n.host("p2").addr, false)[0]}
 	n.queue = append(n.queue, p3.tx(msgs...), p1.tx(wrong))
 	n.step()
 	for _, r := range n.results {

@@ -33,7 +33,7 @@ func TestWrongMiddleDigests(t *testing.T) {
 	var drawn []uint32
 	first.until("check", func(e sprintv1.Epoch) bool {
 		if len(e.Round.CheckMix) > 0 {
-			drawn = first.checks(e, first.host("p4").addr).Positions
+			drawn = first.checks(e, first.host("p4").addr, false).Positions
 		}
 		return len(drawn) > 0
 	})

@@ -34,6 +34,7 @@ import (
 	creditv1 "github.com/assaynet/assay/api/credit/v1"
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	streamv1 "github.com/assaynet/assay/api/stream/v1"
 	"github.com/assaynet/assay/chain/app"
 	"github.com/assaynet/assay/chain/vrf"
 	"github.com/assaynet/assay/chain/x/beacon"
@@ -42,6 +43,7 @@ import (
 	"github.com/assaynet/assay/chain/x/credit"
 	"github.com/assaynet/assay/chain/x/registry"
 	"github.com/assaynet/assay/chain/x/sprint"
+	"github.com/assaynet/assay/chain/x/stream"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
@@ -73,6 +75,7 @@ type network struct {
 	params sprintv1.Params
 	court  courtv1.Params
 	cover  collateralv1.Params
+	stream streamv1.Params
 	hosts  []*host
 	byAddr map[string]*host
 
@@ -97,6 +100,7 @@ type network struct {
 	// last block's results, by transaction, without the beacon's
 	results []*abci.ExecTxResult
 	updates []abci.ValidatorUpdate
+	events  []abci.Event
 	// took is how long FinalizeBlock was about the last block
 	took time.Duration
 	// accounts so far
@@ -167,7 +171,7 @@ func startNamed(t testing.TB, names []string, weight func(name string) uint64,
 	options ...option) *network {
 	t.Helper()
 	n := &network{t: t, params: simParams(), court: court.LocalnetParams(),
-		cover: collateral.LocalnetParams(), engine: &standIn{},
+		cover: collateral.LocalnetParams(), stream: stream.DefaultParams(), engine: &standIn{},
 		byAddr: map[string]*host{}, nodes: map[string][]string{}, jailed: map[string]uint64{},
 		told: map[string]int64{}}
 	for _, o := range options {
@@ -274,6 +278,7 @@ func (n *network) genesis(members []*host,
 	state[beacon.Name] = cdc.MustMarshalJSON(beacon.DefaultGenesis())
 	state[collateral.Name] = cdc.MustMarshalJSON(&collateralv1.GenesisState{Params: n.cover})
 	state[court.Name] = cdc.MustMarshalJSON(&courtv1.GenesisState{Params: n.court})
+	state[stream.Name] = cdc.MustMarshalJSON(&streamv1.GenesisState{Params: n.stream})
 	state[sprint.Name] = cdc.MustMarshalJSON(&sprintv1.GenesisState{Params: n.params,
 		NextParams: n.params})
 	return state
@@ -391,6 +396,7 @@ func (n *network) state(ctx sdk.Context) []byte {
 	add(n.app.Registry.ExportGenesis(ctx))
 	add(n.app.Credit.ExportGenesis(ctx))
 	add(n.app.Collateral.ExportGenesis(ctx))
+	add(n.app.Stream.ExportGenesis(ctx))
 	return raw
 }
 
@@ -444,7 +450,7 @@ func (n *network) block(txs ...[]byte) {
 		n.t.Fatalf("Commit %d: %v", height, err)
 	}
 	n.height, n.misbehaviour = height, nil
-	n.results, n.updates = res.TxResults[1:], res.ValidatorUpdates
+	n.results, n.updates, n.events = res.TxResults[1:], res.ValidatorUpdates, res.Events
 	latest, err := n.app.Beacon.Value(n.ctx(), height)
 	if err != nil {
 		n.t.Fatal(err)

@@ -265,7 +265,7 @@ func TestOpeningsRefused(t *testing.T) {
 		h.cheat.count = or(h.cheat.count, func(string, uint32) int { return 40 })
 	}
 	e := n.phase(1, sprintv1.PhaseProof)
-	good := p1.opening(e)
+	good := p1.opening(e, false)
 	if err := n.handle(n.scratch(), good); err != nil {
 		t.Fatalf("the set-up: %v", err)
 	}
@@ -339,10 +339,10 @@ func TestOpeningsRefused(t *testing.T) {
 			sprint.ErrInvalid, "0 logs opened"},
 		refusal{"by one that committed nothing", bent(func(m *sprintv1.MsgOpen) {
 			m.Participant = idle.addr
-		}), sprint.ErrNotDrawn, "committed 0 leaves in epoch 1"},
+		}), sprint.ErrNotDrawn, "committed no leaves in the Sprint of epoch 1"},
 		refusal{"by a stranger", bent(func(m *sprintv1.MsgOpen) {
 			m.Participant = newHost("stranger").addr
-		}), sprint.ErrNotMember, "takes no part"},
+		}), sprint.ErrNotDrawn, "committed no leaves"},
 		refusal{"commit of a segment long over", p1.commitMsg(e, "gpu-1", 1), sprint.ErrPhase,
 			"is committed in blocks"},
 	)
@@ -365,7 +365,7 @@ func TestDisputesRefused(t *testing.T) {
 	mute.cheat.reveal = never
 	n.host("p3").cheat.opinion = abstain
 	e := n.phase(1, sprintv1.PhaseDispute)
-	checked := n.checks(e, p1.addr).Leaves
+	checked := n.checks(e, p1.addr, false).Leaves
 	at := slices.IndexFunc(checked, func(l courtv1.LeafRef) bool {
 		return l.Participant == p2.addr
 	})
@@ -385,11 +385,11 @@ func TestDisputesRefused(t *testing.T) {
 		}
 	}
 	undrawn := uint64(0)
-	for slices.ContainsFunc(n.samples(1, p2.addr),
+	for slices.ContainsFunc(n.samples(1, p2.addr, false),
 		func(l courtv1.LeafRef) bool { return l.Segment == 1 && l.Nonce == undrawn }) {
 		undrawn++
 	}
-	unchecked := n.samples(1, p2.addr)
+	unchecked := n.samples(1, p2.addr, false)
 	unchecked = slices.DeleteFunc(unchecked,
 		func(l courtv1.LeafRef) bool { return slices.Contains(checked, l) })
 	const undrawnText = "was not drawn and opened"

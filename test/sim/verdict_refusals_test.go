@@ -30,10 +30,10 @@ func TestVerdictsRefused(t *testing.T) {
 		t.Fatalf("the set-up: %v", err)
 	}
 	n.refuses(t,
-		refusal{"a newcomer", commit(n.host("fresh")), sprint.ErrNotDrawn, "nothing fell to"},
-		refusal{"one in jail", commit(n.host("jailed")), sprint.ErrNotDrawn, "nothing fell to"},
+		refusal{"a newcomer", commit(n.host("fresh")), sprint.ErrNotDrawn, "no Sprint fell to"},
+		refusal{"one in jail", commit(n.host("jailed")), sprint.ErrNotDrawn, "no Sprint fell to"},
 		refusal{"a stranger", commit(newHostOf(n, "stranger")), sprint.ErrNotDrawn,
-			"nothing fell to"},
+			"no Sprint fell to"},
 		refusal{"short hash", with(commit(p1), func(m *sprintv1.MsgCommitVerdict) {
 			m.Hash = m.Hash[1:]
 		}), sprint.ErrInvalid, "hash has 31 bytes"},
@@ -52,7 +52,7 @@ func TestVerdictsRefused(t *testing.T) {
 	n.step()
 	n.refuses(t, refusal{"second commitment", commit(p1), sprint.ErrDone, "committed its verdict"})
 	e := n.phase(1, sprintv1.PhaseReveal)
-	v := p1.said
+	v := p1.said[false]
 	good := &sprintv1.MsgRevealVerdict{Participant: p1.addr, Epoch: 1,
 		Salt: v.salt.Bytes(), Body: v.body}
 	if err := n.handle(n.scratch(), good); err != nil {
@@ -82,7 +82,7 @@ func TestVerdictsRefused(t *testing.T) {
 		}), sprint.ErrNotDrawn, "committed to no verdict"},
 		refusal{"by one without a vote", with(good, func(m *sprintv1.MsgRevealVerdict) {
 			m.Participant = n.host("fresh").addr
-		}), sprint.ErrNotDrawn, "nothing fell to"},
+		}), sprint.ErrNotDrawn, "no Sprint fell to"},
 		refusal{"a commitment that comes late", commit(slow), sprint.ErrPhase, "taken in validate"},
 	)
 	ctx := n.scratch()
@@ -123,7 +123,7 @@ func TestVerdictBodiesRefused(t *testing.T) {
 	n := crowd(t)
 	p1 := n.host("p1")
 	e := n.phase(1, sprintv1.PhaseValidate)
-	duties := n.duties(e, p1.addr)
+	duties := n.duties(e, p1.addr, false)
 	if len(duties) != 4 { // p2, p3, p4 and fresh
 		t.Fatalf("the set-up: p1 judges %d", len(duties))
 	}
@@ -255,7 +255,7 @@ func TestMiddlesRefused(t *testing.T) {
 	n.refuses(t, refusal{"before they are drawn", open(p1), sprint.ErrNotDrawn,
 		"the beacon of epoch 1 may still be awaited"})
 	e := n.until("the draw", func(e sprintv1.Epoch) bool { return len(e.Round.CheckMix) > 0 })
-	good := p1.drawnMiddles(e)
+	good := p1.drawnMiddles(e, false)
 	if len(good.Middles) != 64 {
 		t.Fatalf("the set-up: %d bytes are drawn of p1", len(good.Middles))
 	}
@@ -307,12 +307,12 @@ func TestMiddlesRefused(t *testing.T) {
 			"no middle digests of"},
 		refusal{"by one that abstained", open(shy), sprint.ErrNotDrawn, "no middle digests of"},
 		refusal{"by one without a vote", open(n.host("fresh")), sprint.ErrNotDrawn,
-			"nothing fell to"},
+			"no Sprint fell to"},
 		refusal{"by a stranger", open(newHostOf(n, "stranger")), sprint.ErrNotDrawn,
-			"nothing fell to"},
+			"no Sprint fell to"},
 	)
 	n.step()
 	n.refuses(t, refusal{"twice", good, sprint.ErrDone, "opened its middle digests already"})
 	n.phase(1, sprintv1.PhaseDispute)
-	n.refuses(t, refusal{"late", p2.drawnMiddles(e), sprint.ErrPhase, "taken in check"})
+	n.refuses(t, refusal{"late", p2.drawnMiddles(e, false), sprint.ErrPhase, "taken in check"})
 }

@@ -18,12 +18,13 @@ import (
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
-func (n *network) duties(e sprintv1.Epoch, voter string) []sprintv1.Duty {
+func (n *network) duties(e sprintv1.Epoch, voter string, stream bool) []sprintv1.Duty {
 	n.t.Helper()
 	var all []sprintv1.Duty
 	for page := (*query.PageRequest)(nil); ; {
 		res, err := n.query().Duties(context.Background(),
-			&sprintv1.QueryDutiesRequest{Epoch: e.Number, Voter: voter, Pagination: page})
+			&sprintv1.QueryDutiesRequest{Epoch: e.Number, Voter: voter, Stream: stream,
+				Pagination: page})
 		if err != nil {
 			n.t.Fatal(err)
 		}
@@ -45,11 +46,11 @@ type opinion struct {
 }
 
 // judge re-runs what it was drawn for and commits to the verdict.
-func (h *host) judge(e sprintv1.Epoch) []sdk.Msg {
-	if !h.once("verdict") {
+func (h *host) judge(e sprintv1.Epoch, stream bool) []sdk.Msg {
+	if !h.once(about("verdict", stream)) {
 		return nil
 	}
-	duties := h.net.duties(e, h.addr)
+	duties := h.net.duties(e, h.addr, stream)
 	if len(duties) == 0 {
 		return nil
 	}
@@ -57,13 +58,16 @@ func (h *host) judge(e sprintv1.Epoch) []sdk.Msg {
 	if h.cheat.opinion != nil {
 		h.cheat.opinion(said)
 	}
-	h.said = h.compose(e, said)
-	hash := seed.VerdictCommit(chainID, e.Number, 1, h.addr, h.said.salt, h.said.body)
+	v, round := h.compose(e, said), uint32(1)
+	if stream {
+		round = 2
+	}
+	hash := seed.VerdictCommit(chainID, e.Number, round, h.addr, v.salt, v.body)
 	if msg := bend(h.cheat.commitVerdict, &sprintv1.MsgCommitVerdict{Participant: h.addr,
-		Epoch: e.Number, Hash: hash[:]}); msg != nil {
+		Epoch: e.Number, Hash: hash[:], Stream: stream}); msg != nil {
+		h.said[stream] = v
 		return []sdk.Msg{msg}
 	}
-	h.said = nil
 	return nil
 }
 
@@ -111,7 +115,7 @@ func (h *host) opinions(e sprintv1.Epoch, duties []sprintv1.Duty) []opinion {
 	var all []opinion
 	for _, d := range duties {
 		o := opinion{target: d.Target, leaves: len(d.Leaves)}
-		shown, drawn := h.net.openedLeaves(e.Number, d.Target)
+		shown, drawn := h.net.openedLeaves(e.Number, d.Target, isStream(d.Leaves[0]))
 		named := map[string]uint64{}
 		for i, ref := range d.Leaves {
 			out := h.net.unit(e, ref)
@@ -157,18 +161,18 @@ type shown struct {
 
 // openedLeaves pairs a participant's drawn leaves with what it opened for them, and counts them by
 // node.
-func (n *network) openedLeaves(epoch uint64, target string) (map[courtv1.LeafRef]transformer.Output,
-	map[string]uint64) {
+func (n *network) openedLeaves(epoch uint64, target string,
+	stream bool) (map[courtv1.LeafRef]transformer.Output, map[string]uint64) {
 	n.t.Helper()
 	if n.shownIn != epoch {
 		n.shownIn, n.shown = epoch, map[string]shown{}
 	}
-	if s, ok := n.shown[target]; ok {
+	if s, ok := n.shown[about(target, stream)]; ok {
 		return s.leaves, s.drawn
 	}
-	refs := n.samples(epoch, target)
+	refs := n.samples(epoch, target, stream)
 	res, err := n.query().Opening(context.Background(),
-		&sprintv1.QueryOpeningRequest{Epoch: epoch, Participant: target})
+		&sprintv1.QueryOpeningRequest{Epoch: epoch, Participant: target, Stream: stream})
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -180,16 +184,17 @@ func (n *network) openedLeaves(epoch uint64, target string) (map[courtv1.LeafRef
 			s.drawn[refs[i].Node]++
 		}
 	}
-	n.shown[target] = s
+	n.shown[about(target, stream)] = s
 	return s.leaves, s.drawn
 }
 
-func (h *host) reveal(e sprintv1.Epoch) []sdk.Msg {
-	if h.said == nil || !h.once("reveal") {
+func (h *host) reveal(e sprintv1.Epoch, stream bool) []sdk.Msg {
+	said := h.said[stream]
+	if said == nil || !h.once(about("reveal", stream)) {
 		return nil
 	}
 	msg := bend(h.cheat.reveal, &sprintv1.MsgRevealVerdict{Participant: h.addr, Epoch: e.Number,
-		Salt: h.said.salt.Bytes(), Body: h.said.body})
+		Salt: said.salt.Bytes(), Body: said.body, Stream: stream})
 	if msg == nil {
 		return nil
 	}
@@ -197,12 +202,12 @@ func (h *host) reveal(e sprintv1.Epoch) []sdk.Msg {
 }
 
 // openMiddles opens what the beacon drew of its middle digests, once.
-func (h *host) openMiddles(e sprintv1.Epoch) []sdk.Msg {
-	if h.sent["middles"] {
+func (h *host) openMiddles(e sprintv1.Epoch, stream bool) []sdk.Msg {
+	if h.sent[about("middles", stream)] {
 		return nil
 	}
-	msg := h.drawnMiddles(e)
-	if msg == nil || !h.once("middles") {
+	msg := h.drawnMiddles(e, stream)
+	if msg == nil || !h.once(about("middles", stream)) {
 		return nil
 	}
 	if msg = bend(h.cheat.middles, msg); msg == nil {
@@ -212,20 +217,21 @@ func (h *host) openMiddles(e sprintv1.Epoch) []sdk.Msg {
 }
 
 // drawnMiddles is what it opens of its middle digests; nil while none are drawn.
-func (h *host) drawnMiddles(e sprintv1.Epoch) *sprintv1.MsgOpenMiddles {
-	if len(e.Round.CheckMix) == 0 || h.said == nil || len(h.said.middles) == 0 {
+func (h *host) drawnMiddles(e sprintv1.Epoch, stream bool) *sprintv1.MsgOpenMiddles {
+	said := h.said[stream]
+	if len(e.Round.CheckMix) == 0 || said == nil || len(said.middles) == 0 {
 		return nil
 	}
-	msg := &sprintv1.MsgOpenMiddles{Participant: h.addr, Epoch: e.Number}
+	msg := &sprintv1.MsgOpenMiddles{Participant: h.addr, Epoch: e.Number, Stream: stream}
 	var positions []uint64
-	for _, p := range h.net.checks(e, h.addr).Positions {
+	for _, p := range h.net.checks(e, h.addr, stream).Positions {
 		positions = append(positions, uint64(p))
-		msg.Middles = append(msg.Middles, h.said.middles[8*p:8*p+8]...)
+		msg.Middles = append(msg.Middles, said.middles[8*p:8*p+8]...)
 	}
 	if len(positions) == 0 {
 		return nil
 	}
-	tree := middlesTree(h.said.middles)
+	tree := middlesTree(said.middles)
 	proof, err := commit.Multi(tree, tree.Size(), positions)
 	if err != nil {
 		h.net.t.Fatal(err)
@@ -236,10 +242,11 @@ func (h *host) drawnMiddles(e sprintv1.Epoch) *sprintv1.MsgOpenMiddles {
 	return msg
 }
 
-func (n *network) checks(e sprintv1.Epoch, voter string) *sprintv1.QueryChecksResponse {
+func (n *network) checks(e sprintv1.Epoch, voter string,
+	stream bool) *sprintv1.QueryChecksResponse {
 	n.t.Helper()
 	res, err := n.query().Checks(context.Background(),
-		&sprintv1.QueryChecksRequest{Epoch: e.Number, Voter: voter})
+		&sprintv1.QueryChecksRequest{Epoch: e.Number, Voter: voter, Stream: stream})
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -247,16 +254,16 @@ func (n *network) checks(e sprintv1.Epoch, voter string) *sprintv1.QueryChecksRe
 }
 
 // dispute asks the chain about every wrong middle digest that others opened.
-func (h *host) dispute(e sprintv1.Epoch) []sdk.Msg {
-	if !h.once("dispute") {
+func (h *host) dispute(e sprintv1.Epoch, stream bool) []sdk.Msg {
+	if !h.once(about("dispute", stream)) {
 		return nil
 	}
 	var msgs []sdk.Msg
-	for _, record := range h.net.verdictsOf(e.Number) {
+	for _, record := range h.net.verdictsOf(e.Number, stream) {
 		if record.Voter == h.addr || record.OpenHeight == 0 {
 			continue
 		}
-		for i, ref := range h.net.checks(e, record.Voter).Leaves {
+		for i, ref := range h.net.checks(e, record.Voter, stream).Leaves {
 			out, known := h.found[ref]
 			if !known {
 				continue
@@ -272,12 +279,12 @@ func (h *host) dispute(e sprintv1.Epoch) []sdk.Msg {
 	return msgs
 }
 
-func (n *network) verdictsOf(epoch uint64) []sprintv1.VerdictRecord {
+func (n *network) verdictsOf(epoch uint64, stream bool) []sprintv1.VerdictRecord {
 	n.t.Helper()
 	var all []sprintv1.VerdictRecord
 	for page := (*query.PageRequest)(nil); ; {
 		res, err := n.query().Verdicts(context.Background(),
-			&sprintv1.QueryVerdictsRequest{Epoch: epoch, Pagination: page})
+			&sprintv1.QueryVerdictsRequest{Epoch: epoch, Stream: stream, Pagination: page})
 		if err != nil {
 			n.t.Fatal(err)
 		}

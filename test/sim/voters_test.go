@@ -58,11 +58,11 @@ func copycat(h *host, of string) cheat {
 				copied = copied && e.Phase == sprintv1.PhaseDraw
 				return nil, false
 			}
-			for _, record := range h.net.verdictsOf(e.Number) {
+			for _, record := range h.net.verdictsOf(e.Number, false) {
 				if h.net.byAddr[record.Voter].name != of {
 					continue
 				}
-				victim := h.net.host(of).said
+				victim := h.net.host(of).said[false]
 				switch {
 				case e.Phase == sprintv1.PhaseValidate && len(record.Hash) > 0 && !copied:
 					copied = true

@@ -64,6 +64,9 @@ const (
 	MaxDuties = MaxNodes
 )
 
+// StreamSegments is the number above which segments are logs of a stream: 1000 + the log's number.
+const StreamSegments = 1_000
+
 // How much an epoch counts of one participant. A unit's operations are given in MiOps: units of
 // 2^20 operations.
 const (
@@ -84,6 +87,16 @@ const (
 // class, at least 1.
 func MayCommit(credited uint64, segments uint32, unitMiOps uint64) uint64 {
 	return max(FreeMiOps, Growth*min(credited, MaxWeight)/uint64(max(1, segments))) / unitMiOps
+}
+
+// WindowBlocks is how many blocks the compute window of an epoch has.
+func (e Epoch) WindowBlocks() uint64 { return uint64(max(0, e.ComputeEnd-e.ComputeStart+1)) }
+
+// NextStart is the first block with which the epoch after this one may begin (spec S-31), as far as
+// it is known: one that is not finalised may take longer. A void one is no exception: an outage of
+// an hour would else be many void epochs, each of which halves what nobody has shown again.
+func (e Epoch) NextStart() int64 {
+	return max(e.FinalisedHeight+1, e.Start+int64(e.Params.EpochBlocks))
 }
 
 // Bounds from above on the gas that a transaction of duties may use; test/sim holds them against

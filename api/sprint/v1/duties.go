@@ -8,6 +8,7 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
+	streamv1 "github.com/assaynet/assay/api/stream/v1"
 )
 
 // DutyKind is one kind of message that a participant may owe the chain. The kinds are the protocol
@@ -78,6 +79,11 @@ var DutyKinds = sync.OnceValue(func() []DutyKind {
 			return new(registryv1.MsgSetNodes)
 		}, (*registryv1.MsgSetNodes).GetAddress,
 			"at any time, by registered participants", "once an epoch", NodesBytes(MaxNodes)),
+		kind(func() *streamv1.MsgSubmitContinuousPoCCommit {
+			return new(streamv1.MsgSubmitContinuousPoCCommit)
+		}, (*streamv1.MsgSubmitContinuousPoCCommit).GetCreator,
+			"between the compute windows of two epochs, where streams are on",
+			"100 times an epoch, and 20 more for each ten-thousandth of the weight", 512),
 	}
 })
 

@@ -51,24 +51,25 @@ func (k *Keeper) File(ctx context.Context, c courtv1.Claim) error {
 }
 
 func (k *Keeper) charge(ctx context.Context, c *courtv1.Claim) error {
-	weight, total, err := k.cases.Standing(ctx, c.Epoch, c.Claimant)
+	weight, total, err := k.cases.Standing(ctx, HeardIn(*c), c.Claimant)
 	if err != nil {
 		return err
 	}
 	budget := Budget(weight, total)
-	who, err := k.Claimant(ctx, c.Epoch, c.Claimant)
+	epoch := HeardIn(*c)
+	who, err := k.Claimant(ctx, epoch, c.Claimant)
 	if err != nil {
 		return err
 	}
 	if who.Refuted {
-		return ErrSpent.Wrapf("a claim of %s was refuted in epoch %d", c.Claimant, c.Epoch)
+		return ErrSpent.Wrapf("a claim of %s was refuted in epoch %d", c.Claimant, epoch)
 	}
 	switch {
 	case who.Spent < budget:
 		who.Spent++
-		return k.claimants.Set(ctx, collections.Join(c.Epoch, c.Claimant), who)
+		return k.claimants.Set(ctx, collections.Join(epoch, c.Claimant), who)
 	case c.Source == courtv1.SourceVerdict:
-		return ErrSpent.Wrapf("%s may name %d leaves in epoch %d", c.Claimant, budget, c.Epoch)
+		return ErrSpent.Wrapf("%s may name %d leaves in epoch %d", c.Claimant, budget, epoch)
 	}
 	p, err := k.Params(ctx)
 	if err != nil {
@@ -77,10 +78,19 @@ func (k *Keeper) charge(ctx context.Context, c *courtv1.Claim) error {
 	if err := k.collateral.Lock(ctx, c.Claimant, PurposeClaim, bondOf(p.ClaimBond)); err != nil {
 		return ErrBond.Wrapf("%s has raised %d of %d claims of epoch %d; each further one locks "+
 			"%s acpc of its deposit (assay tx collateral deposit): %v",
-			c.Claimant, who.Spent, budget, c.Epoch, p.ClaimBond, err)
+			c.Claimant, who.Spent, budget, epoch, p.ClaimBond, err)
 	}
 	c.Bond = p.ClaimBond
-	return k.claimants.Set(ctx, collections.Join(c.Epoch, c.Claimant), who)
+	return k.claimants.Set(ctx, collections.Join(epoch, c.Claimant), who)
+}
+
+// HeardIn is the epoch that judges a claim's leaf, which is not that of the leaf where the leaf is
+// of a stream.
+func HeardIn(c courtv1.Claim) uint64 {
+	if c.HeardIn == 0 {
+		return c.Epoch
+	}
+	return c.HeardIn
 }
 
 // Claimant returns what somebody asked of the court in an epoch.
@@ -156,7 +166,7 @@ func (k *Keeper) EndBlock(ctx context.Context) error {
 // settle judges one claim; over says that the block's budget does not reach for it.
 func (k *Keeper) settle(ctx context.Context, c courtv1.Claim, left *uint64) (over bool, err error) {
 	if c.Source != courtv1.SourceChain {
-		who, err := k.Claimant(ctx, c.Epoch, c.Claimant)
+		who, err := k.Claimant(ctx, HeardIn(c), c.Claimant)
 		if err != nil {
 			return false, err
 		}
@@ -221,12 +231,12 @@ func (k *Keeper) recompute(ctx context.Context, c courtv1.Claim,
 
 // refute ends the claims of one who was wrong; those that wait are dropped when their turn comes.
 func (k *Keeper) refute(ctx context.Context, c courtv1.Claim, accused string) error {
-	who, err := k.Claimant(ctx, c.Epoch, c.Claimant)
+	who, err := k.Claimant(ctx, HeardIn(c), c.Claimant)
 	if err != nil {
 		return err
 	}
 	who.Refuted = true
-	if err := k.claimants.Set(ctx, collections.Join(c.Epoch, c.Claimant), who); err != nil {
+	if err := k.claimants.Set(ctx, collections.Join(HeardIn(c), c.Claimant), who); err != nil {
 		return err
 	}
 	emit(ctx, "refuted", "claimant", c.Claimant, "leaf", Text(c.Leaf))

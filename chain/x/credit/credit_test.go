@@ -145,7 +145,7 @@ func (c *chain) settle(t testing.TB, live uint64, weights map[string]uint64, nam
 	for _, name := range names {
 		c.known(name)
 		list = append(list, credit.Settlement{Participant: name, ConsensusKey: consensusKey(name),
-			Weight: weights[name], Powerable: true})
+			Weight: weights[name], Sprint: weights[name], Powerable: true})
 	}
 	if err := c.Finalise(c.ctx, c.number, list, live); err != nil {
 		t.Fatal(err)

@@ -22,8 +22,9 @@ import (
 type Settlement struct {
 	Participant  string
 	ConsensusKey []byte
-	// Weight in units of 2^20 verified operations.
-	Weight uint64
+	// Weight in units of 2^20 verified operations, and the part of it that the Sprint gives: claims
+	// of later Sprints are compared with it.
+	Weight, Sprint uint64
 	// Powerable: its consensus key is alive and it is not jailed; otherwise weight gives no power.
 	Powerable bool
 }
@@ -69,7 +70,7 @@ func (k *Keeper) Finalise(ctx context.Context, epoch uint64, settlements []Settl
 		}
 		h := &holdings[i]
 		h.Weight = min(s.Weight, MaxWeight)
-		h.Credited, h.ConsensusKey = h.Weight, s.ConsensusKey
+		h.Credited, h.ConsensusKey = min(s.Sprint, h.Weight), s.ConsensusKey
 		counts, err := backed(s.Participant, h.Weight)
 		if err != nil {
 			return err

@@ -24,7 +24,7 @@ func (k *Keeper) EndBlock(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if e.Number == 0 || e.Phase >= sprintv1.PhaseFinalised && height(ctx) >= nextStart(e) {
+	if e.Number == 0 || e.Phase >= sprintv1.PhaseFinalised && height(ctx) >= e.NextStart() {
 		return k.begin(ctx, e.Number+1)
 	}
 	if err := k.prune(ctx, e); err != nil {
@@ -40,13 +40,6 @@ func (k *Keeper) EndBlock(ctx context.Context) error {
 		emit(ctx, "phase", "epoch", fmt.Sprint(e.Number), "phase", e.Phase.Word())
 	}
 	return k.epochs.Set(ctx, e.Number, e)
-}
-
-// nextStart is the first block with which the epoch after a finalised one may begin (spec S-31). A
-// void one is no exception: an outage of an hour would else be many void epochs, each of which
-// halves what nobody has shown again.
-func nextStart(e sprintv1.Epoch) int64 {
-	return max(e.FinalisedHeight+1, e.Start+int64(e.Params.EpochBlocks))
 }
 
 // begin opens an epoch: the parameters of every module and the holders of weight are frozen before
@@ -69,6 +62,9 @@ func (k *Keeper) begin(ctx context.Context, number uint64) error {
 		if err := adopt(ctx); err != nil {
 			return fmt.Errorf("sprint: parameters of epoch %d: %w", number, err)
 		}
+	}
+	if err := k.stream.Begin(ctx, number); err != nil {
+		return fmt.Errorf("sprint: terms of the stream of epoch %d: %w", number, err)
 	}
 	e := sprintv1.Epoch{Number: number, Params: frozen, Phase: sprintv1.PhasePrepare,
 		Start: height(ctx)}
@@ -315,33 +311,97 @@ func (k *Keeper) challenge(ctx context.Context, e *sprintv1.Epoch, h int64) erro
 	if err != nil {
 		return err
 	}
-	var targets []sprintv1.Member
+	holds, targets := map[string]bool{}, []sprintv1.Claim(nil)
 	for _, m := range roster {
+		holds[m.Participant] = m.Role == sprintv1.RoleHolder
 		if isTarget(*e, m) {
-			targets = append(targets, m)
+			targets = append(targets, claimOf(*e, m))
 		}
 	}
 	e.ChallengeHeight, e.SampleMix = h, mix[:]
 	if err := k.archive(ctx, *e); err != nil {
 		return err
 	}
-	e.Targets = uint32(len(targets))
+	streams, most, err := k.streamClaims(ctx, *e)
+	if err != nil {
+		return err
+	}
+	e.Targets, e.Streams = uint32(len(targets)), uint32(len(streams))
 	e.Samples = uint32(samplesOf(e.Params, e.LiveCredited, class, uint64(e.Replicas),
-		uint64(e.Targets)))
+		uint64(e.Targets)+uint64(e.Streams)))
+	e.StreamSamples = min(most, e.Samples)
 	var drawn uint64
 	holders := uint32(0)
-	for _, m := range targets {
-		drawn += uint64(drawnOf(*e, m)) * bytesPerLeaf
-		if m.Role == sprintv1.RoleHolder {
-			holders++
+	for s, claims := range [len(subjects)][]sprintv1.Claim{targets, streams} {
+		for _, c := range claims {
+			drawn += uint64(drawnOf(*e, subject(s), c)) * bytesPerLeaf
+			if holds[c.Participant] {
+				holders++
+			}
 		}
 	}
 	perBlock := uint64(e.Params.OpeningBytesPerBlock)
 	e.ProofUntil = h + int64(max(uint64(e.Params.ProofBlocks), (3*drawn+perBlock-1)/perBlock))
 	e.Phase = sprintv1.PhaseProof
 	return k.note(ctx, func(p *sprintv1.Progress) {
-		p.HoldersOwe, p.NewcomersOwe = holders, e.Targets-holders
+		p.HoldersOwe, p.NewcomersOwe = holders, e.Targets+e.Streams-holders
 	})
+}
+
+// streamClaims lists the streams of the epoch before that are judged, and settles the others: those
+// of a void epoch, smaller ones than a Sprint may be, and those of the jailed.
+func (k *Keeper) streamClaims(ctx context.Context, e sprintv1.Epoch) (streams []sprintv1.Claim,
+	samples uint32, err error) {
+	number := ofStream.epoch(e.Number)
+	if number == 0 {
+		return nil, 0, nil
+	}
+	all, err := k.stream.Claims(ctx, number)
+	if err != nil || len(all) == 0 {
+		return nil, 0, err
+	}
+	of, err := k.epochs.Get(ctx, number)
+	if err != nil {
+		return nil, 0, fmt.Errorf("sprint: record of epoch %d: %w", number, err)
+	}
+	for _, c := range all {
+		why, err := k.unfit(ctx, e, of, c)
+		if err != nil {
+			return nil, 0, err
+		}
+		if why != "" {
+			if err := k.stream.Settle(ctx, number, c.Participant, 0, false, why); err != nil {
+				return nil, 0, err
+			}
+			continue
+		}
+		if err := k.streams.Set(ctx, memberKeyOf(e.Number, c.Participant), c); err != nil {
+			return nil, 0, err
+		}
+		streams = append(streams, c)
+	}
+	samples, err = k.stream.Samples(ctx, number)
+	return streams, samples, err
+}
+
+// unfit says why a stream of an epoch is not judged; empty: it is.
+func (k *Keeper) unfit(ctx context.Context, e, of sprintv1.Epoch, c sprintv1.Claim) (string,
+	error) {
+	p, err := k.registry.Record(ctx, c.Participant)
+	switch {
+	case errors.Is(err, registry.ErrUnknown):
+		return "its owner is not registered any longer", nil
+	case err != nil:
+		return "", err
+	case of.Void:
+		return "void epoch: " + of.VoidReason, nil
+	case p.JailedUntil > e.Number:
+		return jailText(p), nil
+	case c.Leaves < of.Params.MinClaimLeaves:
+		return fmt.Sprintf("committed %d leaves; a claim needs %d to be worth judging", c.Leaves,
+			of.Params.MinClaimLeaves), nil
+	}
+	return "", nil
 }
 
 // close ends the openings: the committee is drawn next, if there is anybody to judge. A void epoch
@@ -363,19 +423,21 @@ func (k *Keeper) draw(ctx context.Context, e *sprintv1.Epoch, h int64) error {
 		return err
 	}
 	r.Mix, r.DrawHeight = mix[:], h
-	a, err := k.assembly(ctx, *e)
-	if err != nil {
-		return err
-	}
-	for v := range a.voters {
-		if len(a.duties[v]) == 0 {
-			continue
-		}
-		r.Members++
-		name := a.voters[v].name
-		if err := k.verdicts.Set(ctx, memberKeyOf(e.Number, name),
-			sprintv1.VerdictRecord{Voter: name}); err != nil {
+	for _, s := range judged(*e) {
+		a, err := k.assembly(ctx, *e, s)
+		if err != nil {
 			return err
+		}
+		for v := range a.voters {
+			if len(a.duties[v]) == 0 {
+				continue
+			}
+			r.Members++ // of both committees: a phase waits for each verdict
+			name := a.voters[v].name
+			if err := k.of[s].verdicts.Set(ctx, memberKeyOf(e.Number, name),
+				sprintv1.VerdictRecord{Voter: name}); err != nil {
+				return err
+			}
 		}
 	}
 	if r.Members == 0 { // a lone participant

@@ -25,7 +25,7 @@ type cache struct {
 }
 
 type leavesKey struct {
-	mix         seed.Seed
+	mix         seed.Seed // of the subject
 	participant string
 }
 

@@ -14,6 +14,8 @@ import (
 	courtv1 "github.com/assaynet/assay/api/court/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/chain/x/court"
+	"github.com/assaynet/assay/poc/audit"
+	"github.com/assaynet/assay/poc/record"
 	"github.com/assaynet/assay/poc/seed"
 	"github.com/assaynet/assay/poc/work/transformer"
 )
@@ -37,7 +39,7 @@ func (k *Keeper) Standing(ctx context.Context, epoch uint64, participant string)
 	return m.Weight, e.TotalWeight, err
 }
 
-// Exhibit finds a leaf that its owner opened, and the seeds of its unit.
+// Exhibit finds a leaf of an epoch that its owner opened, and the seeds of its unit.
 func (k *Keeper) Exhibit(ctx context.Context, epoch uint64, leaf courtv1.LeafRef) (x court.Exhibit,
 	ok bool, err error) {
 	e, err := k.epochs.Get(ctx, epoch)
@@ -46,21 +48,13 @@ func (k *Keeper) Exhibit(ctx context.Context, epoch uint64, leaf courtv1.LeafRef
 	} else if err != nil {
 		return x, false, fmt.Errorf("sprint: record of epoch %d: %w", epoch, err)
 	}
-	o, ok, err := k.opened(ctx, epoch, leaf.Participant)
+	opened, ok, err := k.shown(ctx, e, leaf)
 	if err != nil || !ok {
 		return x, false, err
 	}
-	m, err := k.members.Get(ctx, memberKeyOf(epoch, leaf.Participant))
-	if err != nil {
+	segment, ok, err := k.segmentSeed(ctx, e, leaf)
+	if err != nil || !ok {
 		return x, false, err
-	}
-	drawn, err := k.sampled(ctx, e, m)
-	if err != nil {
-		return x, false, err
-	}
-	opened, ok := findOpened(drawn, o, leaf)
-	if !ok {
-		return x, false, nil
 	}
 	class, err := transformer.ByName(e.Params.Class)
 	if err != nil {
@@ -69,8 +63,47 @@ func (k *Keeper) Exhibit(ctx context.Context, epoch uint64, leaf courtv1.LeafRef
 	return court.Exhibit{
 		Class: class, Seed1: seed.From(e.Seed1), Node: seed.Node(chainID(ctx), leaf.Participant,
 			leaf.Node, e.Params.Class),
-		Segment: seed.From(e.Segments[leaf.Segment-1].Seed), Opened: opened,
+		Segment: segment, Opened: opened,
 	}, true, nil
+}
+
+// shown is what the owner of a leaf of an epoch opened for it.
+func (k *Keeper) shown(ctx context.Context, e sprintv1.Epoch,
+	leaf courtv1.LeafRef) (record.Record, bool, error) {
+	s := subjectOf(leaf)
+	judge := e
+	if s == ofStream {
+		var err error
+		judge, err = k.epochs.Get(ctx, s.judges(e.Number))
+		if errors.Is(err, collections.ErrNotFound) {
+			return record.Record{}, false, nil
+		} else if err != nil {
+			return record.Record{}, false, err
+		}
+	}
+	o, ok, err := k.opened(ctx, judge.Number, s, leaf.Participant)
+	if err != nil || !ok {
+		return record.Record{}, false, err
+	}
+	c, err := k.claim(ctx, judge, s, leaf.Participant)
+	if err != nil {
+		return record.Record{}, false, err
+	}
+	drawn, err := k.sampled(ctx, judge, s, c)
+	if err != nil {
+		return record.Record{}, false, err
+	}
+	r, ok := findOpened(drawn, o, leaf)
+	return r, ok, nil
+}
+
+// segmentSeed is the seed of a leaf's segment.
+func (k *Keeper) segmentSeed(ctx context.Context, e sprintv1.Epoch,
+	leaf courtv1.LeafRef) (seed.Seed, bool, error) {
+	if subjectOf(leaf) == ofStream {
+		return k.stream.Seed(ctx, e.Number, leaf)
+	}
+	return seed.From(e.Segments[leaf.Segment-1].Seed), true, nil
 }
 
 // Proven acts on fraud in the block that proves it: so many forged leaves of one node, or of all,
@@ -78,25 +111,30 @@ func (k *Keeper) Exhibit(ctx context.Context, epoch uint64, leaf courtv1.LeafRef
 func (k *Keeper) Proven(ctx context.Context, j courtv1.Judgement) error {
 	who := j.Leaf.Participant
 	emit(ctx, "leaf_forged", "participant", who, "leaf", court.Text(j.Leaf))
-	m, err := k.members.Get(ctx, memberKeyOf(j.Epoch, who))
-	if err != nil || m.Fraud {
+	s := subjectOf(j.Leaf)
+	m, err := k.members.Get(ctx, memberKeyOf(s.judges(j.Epoch), who))
+	gone := errors.Is(err, collections.ErrNotFound) // its stream is judged without it
+	if err != nil && !gone || m.Fraud {
 		return err
 	}
 	all, err := k.court.Judgements(ctx, j.Epoch, who)
 	if err != nil {
 		return err
 	}
-	ofNode, ofAll := 0, 0
+	var wrong, before []courtv1.LeafRef // before: without this one
 	for _, other := range all {
-		if other.Mismatch {
-			ofAll++
-			if other.Leaf.Node == j.Leaf.Node {
-				ofNode++
-			}
+		if !other.Mismatch || subjectOf(other.Leaf) != s {
+			continue
+		}
+		if wrong = append(wrong, other.Leaf); other.Leaf != j.Leaf {
+			before = append(before, other.Leaf)
 		}
 	}
+	ofNode, ofAll := sameNode(wrong, j.Leaf.Node), len(wrong)
 	why := ""
 	switch {
+	case gone && isFraud(before):
+		return nil // it was punished when it became one
 	case ofNode >= sprintv1.NamesPerNode:
 		why = fmt.Sprintf("fraud: %d forged leaves of node %s proven in epoch %d", ofNode,
 			j.Leaf.Node, j.Epoch)
@@ -105,28 +143,58 @@ func (k *Keeper) Proven(ctx context.Context, j courtv1.Judgement) error {
 	default:
 		return nil
 	}
-	m.Fraud = true
-	if err := k.convict(ctx, j.Epoch, m); err != nil {
-		return err
+	if !gone {
+		m.Fraud = true
+		if err := k.convict(ctx, s.judges(j.Epoch), m); err != nil {
+			return err
+		}
 	}
 	emit(ctx, "fraud", "participant", who, "reason", why)
 	return k.court.Punish(ctx, who, courtv1.OffenceFraud, why)
 }
 
+// sameNode counts leaves of a node.
+func sameNode(leaves []courtv1.LeafRef, node string) (n int) {
+	for _, l := range leaves {
+		if l.Node == node {
+			n++
+		}
+	}
+	return n
+}
+
+// isFraud: so many proven leaves of one node, or of all, are no accident.
+func isFraud(wrong []courtv1.LeafRef) bool {
+	return len(wrong) >= sprintv1.FraudOfAll || slices.ContainsFunc(wrong,
+		func(l courtv1.LeafRef) bool { return sameNode(wrong, l.Node) >= sprintv1.NamesPerNode })
+}
+
+// fraudulent is isFraud for what is known of nodes.
+func fraudulent(nodes []audit.Node) bool {
+	all := uint64(0)
+	for _, n := range nodes {
+		if all += n.Wrong; n.Wrong >= sprintv1.NamesPerNode || all >= sprintv1.FraudOfAll {
+			return true
+		}
+	}
+	return false
+}
+
 // Judged applies a judgement to the one who asked for it, or to the voter who was accused.
 func (k *Keeper) Judged(ctx context.Context, c courtv1.Claim, j courtv1.Judgement) (upheld bool,
 	accused string, err error) {
+	heard := court.HeardIn(c)
 	if c.Voter == "" {
 		if j.Mismatch || c.Source == courtv1.SourceChain {
 			return true, "", nil
 		}
 		if c.Source == courtv1.SourceVerdict {
-			err = k.provenFalse(ctx, c.Epoch, c.Claimant, fmt.Sprintf("named the honest leaf %s "+
+			err = k.provenFalse(ctx, heard, c.Claimant, fmt.Sprintf("named the honest leaf %s "+
 				"a mismatch (refuted at block %d)", court.Text(c.Leaf), height(ctx)))
 		}
 		return false, c.Leaf.Participant, err
 	}
-	e, err := k.epochs.Get(ctx, c.Epoch)
+	e, err := k.epochs.Get(ctx, heard)
 	if err != nil {
 		return false, "", err
 	}
@@ -134,12 +202,12 @@ func (k *Keeper) Judged(ctx context.Context, c courtv1.Claim, j courtv1.Judgemen
 	if err != nil || !ok {
 		return true, "", err // refused when it was raised
 	}
-	want := seed.Middle(chainID(ctx), c.Epoch, c.Voter, c.Leaf.Participant, c.Leaf.Node,
+	want := seed.Middle(chainID(ctx), heard, c.Voter, c.Leaf.Participant, c.Leaf.Node,
 		c.Leaf.Segment, c.Leaf.Nonce, [32]byte(j.Middle))
 	if bytes.Equal(shown, want[:]) {
 		return false, c.Voter, nil
 	}
-	return true, "", k.wrongMiddle(ctx, c.Epoch, c.Voter, at, c.Leaf, c.Claimant)
+	return true, "", k.wrongMiddle(ctx, heard, c.Voter, at, c.Leaf, c.Claimant)
 }
 
 // wrongMiddle notes a middle digest that its unit does not give. One takes the credit of the epoch
@@ -185,11 +253,14 @@ func (k *Keeper) convict(ctx context.Context, epoch uint64, m sprintv1.Member) e
 	if err != nil {
 		return err
 	}
-	r, err := k.verdicts.Get(ctx, memberKeyOf(epoch, m.Participant))
-	if err != nil && !errors.Is(err, collections.ErrNotFound) {
-		return err
-	}
-	if !convicted(was) {
+	for _, s := range subjects {
+		r, err := k.of[s].verdicts.Get(ctx, memberKeyOf(epoch, m.Participant))
+		if err != nil && !errors.Is(err, collections.ErrNotFound) {
+			return err
+		}
+		if convicted(was) {
+			break
+		}
 		if err := k.note(ctx, func(p *sprintv1.Progress) {
 			switch {
 			case len(r.Hash) > 0 && r.RevealHeight == 0:
@@ -204,25 +275,27 @@ func (k *Keeper) convict(ctx context.Context, epoch uint64, m sprintv1.Member) e
 	return k.setMember(ctx, epoch, m)
 }
 
-// openedMiddle finds the 8 bytes that a voter opened for a leaf, and their place among those drawn.
+// openedMiddle finds the 8 bytes that a voter opened for a leaf, and their place among those drawn
+// of it; of its verdict on streams the places go on behind those of the other.
 func (k *Keeper) openedMiddle(ctx context.Context, e sprintv1.Epoch, voter string,
 	leaf courtv1.LeafRef) (middle []byte, at uint32, ok bool, err error) {
-	r, err := k.verdicts.Get(ctx, memberKeyOf(e.Number, voter))
+	s := subjectOf(leaf)
+	r, err := k.of[s].verdicts.Get(ctx, memberKeyOf(e.Number, voter))
 	if errors.Is(err, collections.ErrNotFound) || err == nil && r.OpenHeight == 0 {
 		return nil, 0, false, nil
 	} else if err != nil {
 		return nil, 0, false, err
 	}
-	d, err := k.docketOf(ctx, e, voter)
+	d, err := k.docketOf(ctx, e, s, voter)
 	if err != nil {
 		return nil, 0, false, err
 	}
-	leaves, err := d.leavesAt(ctx, r.Body.Votes, checks(chainID(ctx), e, r))
+	leaves, err := d.leavesAt(ctx, r.Body.Votes, checks(chainID(ctx), e, s, r))
 	if err != nil {
 		return nil, 0, false, err
 	}
 	if i := slices.Index(leaves, leaf); i >= 0 {
-		return r.Opened[8*i : 8*i+8], uint32(i), true, nil
+		return r.Opened[8*i : 8*i+8], uint32(i) + uint32(s)*middleChecks, true, nil
 	}
 	return nil, 0, false, nil
 }

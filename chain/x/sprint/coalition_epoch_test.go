@@ -161,7 +161,7 @@ func (w *world) open(e sprintv1.Epoch, plays map[string]play) {
 
 // verdicts writes what the verdicts' messages write, and puts what they name before the court.
 func (w *world) verdicts(e sprintv1.Epoch, plays map[string]play) {
-	a := must(w.sprint.assembly(w.ctx, e))
+	a := must(w.sprint.assembly(w.ctx, e, ofSprint))
 	refs := make([][]courtv1.LeafRef, len(a.targets))
 	wrong := make([]bool, len(a.targets)) // some of its drawn leaves are
 	for t, target := range a.targets {
@@ -223,7 +223,7 @@ func (w *world) verdicts(e sprintv1.Epoch, plays map[string]play) {
 		if !does.unopened {
 			r.OpenHeight = w.ctx.BlockHeight()
 		}
-		check(w.sprint.verdicts.Set(w.ctx, memberKeyOf(e.Number, voter.name), r))
+		check(w.sprint.of[ofSprint].verdicts.Set(w.ctx, memberKeyOf(e.Number, voter.name), r))
 		w.middles(e, voter.name, a, v, r)
 	}
 	refuted := map[string]bool{}
@@ -256,7 +256,7 @@ func (w *world) middles(e sprintv1.Epoch, name string, a *assembly, v int,
 // drawn lists a target's drawn leaves.
 func (w *world) drawn(e sprintv1.Epoch, name string) []courtv1.LeafRef {
 	m, _ := w.member(e, name)
-	return leafRefs(name, must(w.sprint.sampled(w.ctx, e, m)))
+	return leafRefs(name, must(w.sprint.sampled(w.ctx, e, ofSprint, claimOf(e, m))))
 }
 
 // lots are n parts of a whole: equal ones, or as unequal as incomes are, four fifths of all with

@@ -291,7 +291,7 @@ func TestNobodyHonestIsConvicted(t *testing.T) {
 			voids++
 		}
 		for _, p := range w.parties {
-			o, err := w.sprint.outcomes.Get(w.ctx, memberKeyOf(e.Number, p.name))
+			o, err := w.sprint.of[ofSprint].outcomes.Get(w.ctx, memberKeyOf(e.Number, p.name))
 			if err != nil {
 				continue // without weight, and away
 			}

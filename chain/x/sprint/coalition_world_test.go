@@ -63,6 +63,13 @@ type party struct {
 	record registryv1.Participant
 }
 
+// noStream is a network without streams.
+type noStream struct{ Stream }
+
+func (noStream) Begin(context.Context, uint64) error                      { return nil }
+func (noStream) Claims(context.Context, uint64) ([]sprintv1.Claim, error) { return nil, nil }
+func (noStream) Prune(context.Context, uint64, int) (int, error)          { return 0, nil }
+
 const worldChain = "coalitions"
 
 func must[T any](v T, err error) T {
@@ -86,6 +93,7 @@ func newWorld(salt uint64, rails creditv1.Params, holders []*party) *world {
 	w.credit = credit.NewKeeper(cdc, newShelf(), "gov", w)
 	w.credit.SetBeacon(w)
 	w.sprint = NewKeeper(cdc, newShelf(), "gov", w, w, w.credit, w, w)
+	w.sprint.SetStream(noStream{})
 	params := DefaultParams()
 	params.EpochBlocks = 0 // what happens between Sprints moves no weight
 	check(w.sprint.params.Set(w.ctx, params))

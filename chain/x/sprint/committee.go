@@ -307,6 +307,14 @@ func (a *assembly) discharged(said []opinion, credit func(t int32) uint64) []dut
 	return out
 }
 
+// plus is both duties together.
+func (d duty) plus(more duty) duty {
+	if d.judged == nil {
+		return more
+	}
+	return duty{new(big.Int).Add(d.judged, more.judged), new(big.Int).Add(d.owed, more.owed)}
+}
+
 // of returns the part of a credit that a voter's own duty leaves it: all where nothing that it owed
 // was credited.
 func (d duty) of(credit uint64) uint64 {

@@ -5,10 +5,10 @@ package sprint
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"math/big"
-
-	"cosmossdk.io/collections"
+	"slices"
 
 	courtv1 "github.com/assaynet/assay/api/court/v1"
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
@@ -20,7 +20,8 @@ import (
 	"github.com/assaynet/assay/poc/work/transformer"
 )
 
-// finalise settles every member, hands the weights to x/credit and closes the epoch.
+// finalise settles every member and every stream, hands the weights to x/credit and closes the
+// epoch.
 func (k *Keeper) finalise(ctx context.Context, e *sprintv1.Epoch) error {
 	roster, err := k.roster(ctx, e.Number)
 	if err != nil {
@@ -42,7 +43,11 @@ func (k *Keeper) finalise(ctx context.Context, e *sprintv1.Epoch) error {
 			return err
 		}
 	}
-	j.discharge(outcomes, at)
+	streams, err := k.streamOutcomes(ctx, *e, j)
+	if err != nil {
+		return err
+	}
+	j.discharge(outcomes, at, streams)
 	credited, shown := uint64(0), uint64(0)
 	for i, m := range roster {
 		o := &outcomes[i]
@@ -66,14 +71,18 @@ func (k *Keeper) finalise(ctx context.Context, e *sprintv1.Epoch) error {
 					e.Params.MinLiveBps%100)
 		}
 	}
-	if err := k.settle(ctx, *e, roster, people, outcomes); err != nil {
+	if err := k.settleStreams(ctx, *e, streams); err != nil {
 		return err
 	}
-	if err := k.sentence(ctx, *e, j, roster, outcomes); err != nil {
+	if err := k.settle(ctx, *e, roster, people, outcomes, streams); err != nil {
+		return err
+	}
+	if err := k.sentence(ctx, *e, j, roster, outcomes, streams); err != nil {
 		return err
 	}
 	for i, m := range roster {
-		if err := k.write(ctx, *e, j, m, people[i], &outcomes[i]); err != nil {
+		if err := k.write(ctx, *e, j, m, people[i], &outcomes[i],
+			withheld(streams[m.Participant])); err != nil {
 			return fmt.Errorf("outcome of %s: %w", m.Participant, err)
 		}
 	}
@@ -89,7 +98,8 @@ func nothing(o *sprintv1.Outcome, result sprintv1.Result, reason string) {
 // settle hands the weights over. A void epoch pays nothing; what it credited is what was shown of
 // the weight before, and who only reported ready, or computed a little, showed no more than that.
 func (k *Keeper) settle(ctx context.Context, e sprintv1.Epoch, roster []sprintv1.Member,
-	people []registryv1.Participant, outcomes []sprintv1.Outcome) error {
+	people []registryv1.Participant, outcomes []sprintv1.Outcome,
+	streams map[string]*streamOutcome) error {
 	if e.Void {
 		var shown []credit.Shown
 		var wrong []string
@@ -104,24 +114,33 @@ func (k *Keeper) settle(ctx context.Context, e sprintv1.Epoch, roster []sprintv1
 		return k.credit.Void(ctx, e.Number, shown, wrong)
 	}
 	settlements := make([]credit.Settlement, 0, len(roster))
-	for i, m := range roster {
-		if outcomes[i].WeightAfter == 0 {
-			continue
+	add := func(p registryv1.Participant, key []byte, sprint, stream uint64) {
+		if sprint == 0 && stream == 0 {
+			return
 		}
-		p := people[i]
 		alive := p.HeartbeatEpoch > 0 && p.HeartbeatEpoch+1 >= e.Number
 		settlements = append(settlements, credit.Settlement{
-			Participant: m.Participant, ConsensusKey: m.ConsensusKey,
-			Weight:    outcomes[i].WeightAfter,
-			Powerable: alive && p.JailedUntil <= e.Number,
+			Participant: p.Address, ConsensusKey: key, Weight: sprint + stream, Sprint: sprint,
+			Powerable: alive && p.JailedUntil <= e.Number && p.TakesPart(e.Number),
 		})
+	}
+	members := make(map[string]bool, len(roster))
+	for i, m := range roster {
+		members[m.Participant] = true
+		add(people[i], m.ConsensusKey, outcomes[i].WeightAfter,
+			streams[m.Participant].weight())
+	}
+	for _, name := range slices.Sorted(maps.Keys(streams)) { // whose machines are gone
+		if s := streams[name]; !members[name] {
+			add(s.owner, s.owner.ConsensusKey, 0, s.weight())
+		}
 	}
 	return k.credit.Finalise(ctx, e.Number, settlements, e.LiveWeight)
 }
 
 // write stores a member's outcome and what of it outlives the epoch.
 func (k *Keeper) write(ctx context.Context, e sprintv1.Epoch, j *jury, m sprintv1.Member,
-	p registryv1.Participant, o *sprintv1.Outcome) error {
+	p registryv1.Participant, o *sprintv1.Outcome, withheld bool) error {
 	h, err := k.credit.Holding(ctx, m.Participant)
 	if err != nil {
 		return err
@@ -131,7 +150,8 @@ func (k *Keeper) write(ctx context.Context, e sprintv1.Epoch, j *jury, m sprintv
 		o.Result, o.Credited, o.Reason = sprintv1.ResultVoid, 0, "void epoch: "+e.VoidReason
 	}
 	o.WeightAfter, o.PowerAfter = h.Weight, h.Power
-	if err := k.outcomes.Set(ctx, memberKeyOf(e.Number, m.Participant), *o); err != nil {
+	if err := k.of[ofSprint].outcomes.Set(ctx, memberKeyOf(e.Number, m.Participant),
+		*o); err != nil {
 		return err
 	}
 	emit(ctx, "outcome", "epoch", fmt.Sprint(e.Number), "participant", m.Participant, "result",
@@ -141,20 +161,20 @@ func (k *Keeper) write(ctx context.Context, e sprintv1.Epoch, j *jury, m sprintv
 			return err
 		}
 	}
-	return k.mark(ctx, e, j, m, p, o.Result, paid)
+	return k.mark(ctx, e, j, m, p, withheld || o.Result == sprintv1.ResultWithheld, paid)
 }
 
 // mark notes silence, credit and the lottery's pause in the participant's record. A void epoch
 // convicts nobody of silence. It never takes more than credit and voice.
 func (k *Keeper) mark(ctx context.Context, e sprintv1.Epoch, j *jury, m sprintv1.Member,
-	was registryv1.Participant, result sprintv1.Result, paid bool) error {
+	was registryv1.Participant, withheld, paid bool) error {
 	p := was
 	if paid {
 		p.CreditedEpoch = e.Number
 	}
 	silent, unopened := false, false
 	if !e.Void {
-		silent = result == sprintv1.ResultWithheld || j.silent[m.Participant]
+		silent = withheld || j.silent[m.Participant]
 		unopened = j.unopened[m.Participant]
 		if m.Taken && !paid {
 			p.LotteryFrom = e.Number + 1 + lotteryPause
@@ -196,87 +216,6 @@ func (k *Keeper) mark(ctx context.Context, e sprintv1.Epoch, j *jury, m sprintv1
 	return nil
 }
 
-// jury is what the committees of an epoch said, gathered once for all members.
-type jury struct {
-	assembly *assembly // nil where no committee was drawn
-	said     []opinion
-	results  map[string]tally
-	silent   map[string]bool // had a duty and revealed nothing, not even abstentions
-	unopened map[string]bool
-	bounds   bounds
-	records  []sprintv1.VerdictRecord // of the assembly's voters
-	mass     bool                     // too much weight was silent or proven wrong
-}
-
-func (k *Keeper) jury(ctx context.Context, e sprintv1.Epoch) (*jury, error) {
-	j := &jury{results: map[string]tally{}, silent: map[string]bool{}, unopened: map[string]bool{},
-		bounds: bounds{}}
-	if len(e.Round.Mix) == 0 {
-		return j, nil
-	}
-	var err error
-	if j.assembly, err = k.assembly(ctx, e); err != nil {
-		return nil, err
-	}
-	var records []sprintv1.VerdictRecord
-	if j.said, records, err = k.opinions(ctx, e, j.assembly); err != nil {
-		return nil, err
-	}
-	for t, result := range j.assembly.count(j.said) {
-		j.results[j.assembly.targets[t].name] = result
-	}
-	j.records = records
-	for v, r := range records {
-		name := j.assembly.voters[v].name
-		j.silent[name] = r.Voter != "" && r.RevealHeight == 0
-		j.unopened[name] = unopened(e, r)
-	}
-	return j, nil
-}
-
-// discharge cuts every voter's own credit to the part of its duty that it did: saying nothing never
-// pays.
-func (j *jury) discharge(outcomes []sprintv1.Outcome, at map[string]int) {
-	if j.assembly == nil {
-		return
-	}
-	before := make([]uint64, len(j.assembly.targets))
-	for t, target := range j.assembly.targets {
-		before[t] = outcomes[at[target.name]].WeightAfter
-	}
-	for v, d := range j.assembly.discharged(j.said, func(t int32) uint64 { return before[t] }) {
-		o := &outcomes[at[j.assembly.voters[v].name]]
-		name := j.assembly.voters[v].name
-		o.Judged, o.Owed = saturate(d.judged), saturate(d.owed)
-		if o.WeightAfter == 0 {
-			continue
-		}
-		switch {
-		case j.unopened[name]:
-			nothing(o, sprintv1.ResultUnopened, "did not open the middle digests of its verdict "+
-				"that the beacon drew")
-			continue
-		case j.said[v].out:
-			nothing(o, sprintv1.ResultFalseVerdict, "opened a middle digest that its leaf does "+
-				"not give")
-			continue
-		case j.silent[name]:
-			nothing(o, sprintv1.ResultSilent, "had participants to judge and revealed no "+
-				"verdict, not even an abstention")
-			continue
-		}
-		if part := d.of(o.WeightAfter); part < o.WeightAfter {
-			o.Credited = mulDiv(o.Credited, part, o.WeightAfter)
-			o.WeightAfter = part
-			o.Reason += fmt.Sprintf("; cut to what it judged of what it owed: %d of %d",
-				o.Judged, o.Owed)
-			if part == 0 {
-				o.Result = sprintv1.ResultSilent
-			}
-		}
-	}
-}
-
 // outcome is what an epoch means for one member. The order of the cases is the order of gravity:
 // what was proven comes before what was missed, and that before what was voted.
 func (k *Keeper) outcome(ctx context.Context, e sprintv1.Epoch, j *jury, m sprintv1.Member,
@@ -287,7 +226,8 @@ func (k *Keeper) outcome(ctx context.Context, e sprintv1.Epoch, j *jury, m sprin
 	if err != nil {
 		return o, err
 	}
-	drawn, err := k.sampled(ctx, e, m)
+	c := claimOf(e, m)
+	drawn, err := k.sampled(ctx, e, ofSprint, c)
 	if err != nil {
 		return o, err
 	}
@@ -307,6 +247,12 @@ func (k *Keeper) outcome(ctx context.Context, e sprintv1.Epoch, j *jury, m sprin
 	}
 	rule := ruleOf(e.Params)
 	o.P = uint64(audit.Tail(o.Samples, o.Mismatches, rule.Fault))
+	if m.Fraud && !fraudulent(nodes) { // its stream was
+		o.Forged, o.Mismatches, err = k.forgedStream(ctx, e, m.Participant)
+		if err != nil {
+			return o, err
+		}
+	}
 	if result, reason, lost := forfeited(e, m, p, o); lost {
 		o.Result, o.Reason = result, reason
 		return o, nil
@@ -317,26 +263,12 @@ func (k *Keeper) outcome(ctx context.Context, e sprintv1.Epoch, j *jury, m sprin
 			court.Text(*o.Forged), o.Mismatches, o.Samples)
 		return o, nil
 	}
-	result := j.results[m.Participant]
-	o.PassWeight, o.FailWeight, o.CommitteeWeight = result.pass, result.fail, result.whole
-	if !result.passed() && m.ChainSamples == 0 {
-		return k.unjudged(e, m, o, class, "its committee did not judge it, and the chain does "+
-			"not or had no time to")
+	nodes, by, missing, err := k.deemed(ctx, e, ofSprint, j, c, drawn, judged, nodes, &o)
+	if err != nil {
+		return o, err
 	}
-	by := "its committee"
-	if !result.passed() {
-		checked, err := k.rechecked(ctx, e, m, drawn)
-		if err != nil {
-			return o, err
-		}
-		if !enough(m, len(checked)) {
-			return k.unjudged(e, m, o, class, fmt.Sprintf("its committee did not judge it, and "+
-				"the chain had time for %d leaves", len(checked)))
-		}
-		nodes = wrongOf(m.Participant, drawn, judged,
-			func(l courtv1.LeafRef) bool { return checked[l] })
-		o.ChainSamples, by = uint64(len(checked)),
-			fmt.Sprintf("the chain, by %d leaves", len(checked))
+	if missing != "" {
+		return unjudgedSprint(m, p, o, class, missing)
 	}
 	condemned, n, x, pass := rule.Judge(nodes)
 	o.Condemned = condemned
@@ -348,6 +280,34 @@ func (k *Keeper) outcome(ctx context.Context, e sprintv1.Epoch, j *jury, m sprin
 	return k.credited(ctx, e, j, m, o, class, by, condemned, n, x)
 }
 
+// deemed says who judged a claim that was not proven wrong: its committee, or the chain, by so many
+// of the drawn leaves. missing says why nobody did.
+func (k *Keeper) deemed(ctx context.Context, e sprintv1.Epoch, s subject, j *jury,
+	c sprintv1.Claim, drawn []drawnLog, judged []courtv1.Judgement, nodes []audit.Node,
+	o *sprintv1.Outcome) (by []audit.Node, judge, missing string, err error) {
+	result := j.benches[s].results[c.Participant]
+	o.PassWeight, o.FailWeight, o.CommitteeWeight = result.pass, result.fail, result.whole
+	if result.passed() {
+		return nodes, "its committee", "", nil
+	}
+	if c.ChainSamples == 0 {
+		return nil, "", "its committee did not judge it, and the chain does not or had no time to",
+			nil
+	}
+	checked, err := k.rechecked(ctx, e, s, c, drawn)
+	if err != nil {
+		return nil, "", "", err
+	}
+	if !enough(c, len(checked)) {
+		return nil, "", fmt.Sprintf("its committee did not judge it, and the chain had time for "+
+			"%d leaves", len(checked)), nil
+	}
+	o.ChainSamples = uint64(len(checked))
+	return wrongOf(c.Participant, drawn, judged, func(l courtv1.LeafRef) bool {
+		return checked[l]
+	}), fmt.Sprintf("the chain, by %d leaves", len(checked)), "", nil
+}
+
 // forfeited says whether an epoch brings a member nothing before anyone has judged its leaves, and
 // why.
 func forfeited(e sprintv1.Epoch, m sprintv1.Member, p registryv1.Participant,
@@ -356,9 +316,7 @@ func forfeited(e sprintv1.Epoch, m sprintv1.Member, p registryv1.Participant,
 	case m.Jailed:
 		return sprintv1.ResultJailed, jailText(p), true
 	case m.Fraud:
-		return sprintv1.ResultFraud,
-			fmt.Sprintf("fraud: leaf %s is forged, and %d in all were proven",
-				court.Text(*o.Forged), o.Mismatches), true
+		return sprintv1.ResultFraud, fraudText(o), true
 	case m.ProvenFalse:
 		return sprintv1.ResultFalseVerdict, "false verdict: " + m.FalseReason, true
 	case !allowed(m):
@@ -404,12 +362,21 @@ func (k *Keeper) credited(ctx context.Context, e sprintv1.Epoch, j *jury, m spri
 }
 
 // unjudged credits a holder with a part of what it had, and a newcomer with nothing.
-func (k *Keeper) unjudged(e sprintv1.Epoch, m sprintv1.Member, o sprintv1.Outcome,
+func unjudgedSprint(m sprintv1.Member, p registryv1.Participant, o sprintv1.Outcome,
 	class transformer.Class, why string) (sprintv1.Outcome, error) {
 	o.Result, o.Reason = sprintv1.ResultUnjudged, why
-	o.WeightAfter = unjudged(weightOf(o.Count, class), m.Weight)
+	o.WeightAfter = unjudged(weightOf(o.Count, class), sprintPart(m, p))
 	o.Credited = o.WeightAfter / class.MiOps()
 	return o, nil
+}
+
+// sprintPart is what of a member's weight its last Sprint gives it: claims of a Sprint are compared
+// with Sprints. Weight of genesis, of one who was never credited since, is one.
+func sprintPart(m sprintv1.Member, p registryv1.Participant) uint64 {
+	if m.Credited == 0 && p.CreditedEpoch == 0 {
+		return m.Weight
+	}
+	return min(m.Weight, m.Credited)
 }
 
 // countWithout is how many leaves a member committed on nodes that are not condemned.
@@ -417,17 +384,19 @@ func (k *Keeper) countWithout(ctx context.Context, e sprintv1.Epoch, m sprintv1.
 	condemned []string) (uint64, error) {
 	count := m.Leaves
 	for _, node := range condemned {
-		err := k.commits.Walk(ctx, collections.NewSuperPrefixedQuadRange3[uint64, string, string,
-			uint32](e.Number, m.Participant, node),
-			func(_ logKey, c sprintv1.Commit) (bool, error) {
-				count -= c.Count
-				return false, nil
-			})
+		leaves, err := k.NodeLeaves(ctx, e.Number, m.Participant, node)
 		if err != nil {
 			return 0, err
 		}
+		count -= leaves
 	}
 	return count, nil
+}
+
+// fraudText names a leaf that was forged.
+func fraudText(o sprintv1.Outcome) string {
+	return fmt.Sprintf("fraud: leaf %s is forged, and %d in all were proven",
+		court.Text(*o.Forged), o.Mismatches)
 }
 
 // jailText says why and until when a participant is jailed.

@@ -106,13 +106,14 @@ func (o once) twice(key ...any) bool {
 // validState checks that every record is of the length that blocks rely on, and stands once.
 func validState(e sprintv1.Epoch, s sprintv1.EpochState) error {
 	members, opened, seen := map[string]bool{}, map[string]bool{}, once{}
+	streams := map[string]bool{}
 	for _, m := range s.Members {
 		if members[m.Participant] || m.Participant == "" {
 			return fmt.Errorf("member %q is empty or stands twice", m.Participant)
 		}
 		members[m.Participant], opened[m.Participant] = true, m.Opened
 		if len(m.HostKey) != 32 || len(m.ConsensusKey) != 32 || m.Weight > maxWeight ||
-			len(m.WrongMiddles) > middleChecks {
+			len(m.WrongMiddles) > len(subjects)*middleChecks {
 			return fmt.Errorf("member %s: keys of %d and %d bytes, weight %d, %d wrong digests",
 				m.Participant, len(m.HostKey), len(m.ConsensusKey), m.Weight, len(m.WrongMiddles))
 		}
@@ -130,10 +131,41 @@ func validState(e sprintv1.Epoch, s sprintv1.EpochState) error {
 				"stands twice", c.Participant, c.Node, c.Segment, len(e.Segments))
 		}
 	}
-	for _, o := range s.Openings {
-		if !opened[o.Participant] || seen.twice("opening", o.Participant) {
+	for _, c := range s.Streams {
+		if c.Participant == "" || c.Leaves == 0 || seen.twice("stream", c.Participant) {
+			return fmt.Errorf("stream of %q has %d leaves, or stands twice", c.Participant,
+				c.Leaves)
+		}
+		if c.Opened {
+			streams[c.Participant] = true
+		}
+	}
+	if n := len(s.Streams); n > int(e.Streams) ||
+		n < int(e.Streams) && e.Phase < sprintv1.PhaseFinalised {
+		return fmt.Errorf("%d streams; the record says %d", len(s.Streams), e.Streams)
+	}
+	for of, r := range recordsOf(s) {
+		if err := validRecords(s.Epoch, subject(of), r, members,
+			[...]map[string]bool{opened, streams}[of], seen); err != nil {
+			return err
+		}
+	}
+	for _, a := range s.Attempts {
+		if len(a.Duty) != 16 || a.Used == 0 || seen.twice("attempts", a.Participant, a.Duty) {
+			return fmt.Errorf("attempts of %s: %d at a duty of %d bytes, or they stand twice",
+				a.Participant, a.Used, len(a.Duty))
+		}
+	}
+	return nil
+}
+
+// validRecords is validState for what was recorded of one subject.
+func validRecords(epoch uint64, of subject, r judging, members, opened map[string]bool,
+	seen once) error {
+	for _, o := range r.openings {
+		if !opened[o.Participant] || seen.twice("opening", of, o.Participant) {
 			return fmt.Errorf(
-				"opening of %q, whose record as a member has none, or it stands twice",
+				"opening of %q, whose record has none, or it stands twice",
 				o.Participant)
 		}
 		for _, l := range o.Logs {
@@ -143,12 +175,12 @@ func validState(e sprintv1.Epoch, s sprintv1.EpochState) error {
 			}
 		}
 	}
-	for _, v := range s.Verdicts {
+	for _, v := range r.verdicts {
 		if !members[v.Voter] || len(v.Opened)%8 != 0 || (v.RevealHeight > 0) != (v.Body != nil) {
 			return fmt.Errorf("verdict of %s: revealed at %d, opened %d bytes, or no such member",
 				v.Voter, v.RevealHeight, len(v.Opened))
 		}
-		if seen.twice("verdict", v.Voter) {
+		if seen.twice("verdict", of, v.Voter) {
 			return fmt.Errorf("verdict of %s stands twice", v.Voter)
 		}
 		if err := length("hash of a verdict", v.Hash, 32); err != nil {
@@ -160,16 +192,10 @@ func validState(e sprintv1.Epoch, s sprintv1.EpochState) error {
 			}
 		}
 	}
-	for _, o := range s.Outcomes {
-		if o.Epoch != s.Epoch || seen.twice("outcome", o.Participant) {
+	for _, o := range r.outcomes {
+		if o.Epoch != epoch || seen.twice("outcome", of, o.Participant) {
 			return fmt.Errorf("outcome of %s is of epoch %d, or stands twice",
 				o.Participant, o.Epoch)
-		}
-	}
-	for _, a := range s.Attempts {
-		if len(a.Duty) != 16 || a.Used == 0 || seen.twice("attempts", a.Participant, a.Duty) {
-			return fmt.Errorf("attempts of %s: %d at a duty of %d bytes, or they stand twice",
-				a.Participant, a.Used, len(a.Duty))
 		}
 	}
 	return nil
@@ -223,25 +249,35 @@ func (k *Keeper) checkOpenings(ctx context.Context, s sprintv1.EpochState) error
 	if err != nil {
 		return err
 	}
-	class, err := transformer.ByName(e.Params.Class)
-	if err != nil {
-		return err
-	}
-	for _, m := range s.Members {
-		if !m.Opened {
-			continue
-		}
-		o, _, err := k.opened(ctx, s.Epoch, m.Participant)
+	for _, of := range judged(e) {
+		made, err := k.work(ctx, e, of)
 		if err != nil {
 			return err
 		}
-		drawn, err := k.sampled(ctx, e, m)
+		class, err := transformer.ByName(made.Params.Class)
 		if err != nil {
 			return err
 		}
-		if err := verifyOpening(class, drawn, o.Logs); err != nil || len(drawn) == 0 {
-			return fmt.Errorf("opening of %s, of whom %d logs were drawn from: %w", m.Participant,
-				len(drawn), cmp.Or(err, ErrOpening))
+		claims, err := k.claims(ctx, e, of)
+		if err != nil {
+			return err
+		}
+		for _, c := range claims {
+			if !c.Opened {
+				continue
+			}
+			o, _, err := k.opened(ctx, s.Epoch, of, c.Participant)
+			if err != nil {
+				return err
+			}
+			drawn, err := k.sampled(ctx, e, of, c)
+			if err != nil {
+				return err
+			}
+			if err := verifyOpening(class, drawn, o.Logs); err != nil || len(drawn) == 0 {
+				return fmt.Errorf("opening of %s, of whom %d logs were drawn from: %w",
+					c.Participant, len(drawn), cmp.Or(err, ErrOpening))
+			}
 		}
 	}
 	return nil
@@ -259,18 +295,13 @@ func (k *Keeper) initEpoch(ctx context.Context, s sprintv1.EpochState) error {
 			return err
 		}
 	}
-	for _, o := range s.Openings {
-		if err := k.openings.Set(ctx, memberKeyOf(s.Epoch, o.Participant), o); err != nil {
+	for _, c := range s.Streams {
+		if err := k.streams.Set(ctx, memberKeyOf(s.Epoch, c.Participant), c); err != nil {
 			return err
 		}
 	}
-	for _, v := range s.Verdicts {
-		if err := k.verdicts.Set(ctx, memberKeyOf(s.Epoch, v.Voter), v); err != nil {
-			return err
-		}
-	}
-	for _, o := range s.Outcomes {
-		if err := k.outcomes.Set(ctx, memberKeyOf(s.Epoch, o.Participant), o); err != nil {
+	for of, r := range recordsOf(s) {
+		if err := k.of[of].init(ctx, s.Epoch, r); err != nil {
 			return err
 		}
 	}
@@ -325,16 +356,60 @@ func (k *Keeper) exportEpoch(ctx context.Context, e sprintv1.Epoch) (sprintv1.Ep
 		collections.NewPrefixedQuadRange[uint64, string, string, uint32](e.Number)); err != nil {
 		return s, err
 	}
-	ofEpoch := collections.NewPrefixedPairRange[uint64, string](e.Number)
-	if s.Openings, err = table.Values(ctx, k.openings, ofEpoch); err != nil {
+	if s.Streams, err = k.streamsOf(ctx, e.Number); err != nil {
 		return s, err
 	}
-	if s.Verdicts, err = table.Values(ctx, k.verdicts, ofEpoch); err != nil {
+	if s.Openings, s.Verdicts, s.Outcomes, err = k.of[ofSprint].export(ctx, e.Number); err != nil {
 		return s, err
 	}
-	if s.Attempts, err = k.attemptsOf(ctx, e.Number); err != nil {
+	if s.StreamOpenings, s.StreamVerdicts, s.StreamOutcomes, err =
+		k.of[ofStream].export(ctx, e.Number); err != nil {
 		return s, err
 	}
-	s.Outcomes, err = table.Values(ctx, k.outcomes, ofEpoch)
+	s.Attempts, err = k.attemptsOf(ctx, e.Number)
 	return s, err
+}
+
+// judging is what was recorded of one subject.
+type judging struct {
+	openings []sprintv1.Opening
+	verdicts []sprintv1.VerdictRecord
+	outcomes []sprintv1.Outcome
+}
+
+func recordsOf(s sprintv1.EpochState) [len(subjects)]judging {
+	return [...]judging{{s.Openings, s.Verdicts, s.Outcomes},
+		{s.StreamOpenings, s.StreamVerdicts, s.StreamOutcomes}}
+}
+
+func (r records) init(ctx context.Context, epoch uint64, of judging) error {
+	for _, o := range of.openings {
+		if err := r.openings.Set(ctx, memberKeyOf(epoch, o.Participant), o); err != nil {
+			return err
+		}
+	}
+	for _, v := range of.verdicts {
+		if err := r.verdicts.Set(ctx, memberKeyOf(epoch, v.Voter), v); err != nil {
+			return err
+		}
+	}
+	for _, o := range of.outcomes {
+		if err := r.outcomes.Set(ctx, memberKeyOf(epoch, o.Participant), o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r records) export(ctx context.Context, epoch uint64) (openings []sprintv1.Opening,
+	verdicts []sprintv1.VerdictRecord, outcomes []sprintv1.Outcome, err error) {
+	of := collections.NewPrefixedPairRange[uint64, string](epoch)
+	if openings, err = table.Values(ctx, r.openings, of); err != nil {
+		return nil, nil, nil, err
+	}
+	if verdicts, err = table.Values(ctx, r.verdicts, of); err != nil {
+		return nil, nil, nil, err
+	}
+	outcomes, err = table.Values(ctx, r.outcomes, of)
+	return openings, verdicts, outcomes, err
 }

@@ -17,6 +17,7 @@ import (
 	creditv1 "github.com/assaynet/assay/api/credit/v1"
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	streamv1 "github.com/assaynet/assay/api/stream/v1"
 	"github.com/assaynet/assay/chain/table"
 	"github.com/assaynet/assay/chain/x/credit"
 	"github.com/assaynet/assay/poc/seed"
@@ -72,6 +73,29 @@ type Court interface {
 	Adopt(ctx context.Context) error
 }
 
+// Stream is what the Sprint needs of x/stream, whose logs are judged as the Sprint's are.
+type Stream interface {
+	// Begin fixes the terms of an epoch's stream.
+	Begin(ctx context.Context, epoch uint64) error
+	// Samples is how many leaves are drawn of a participant's stream at most.
+	Samples(ctx context.Context, epoch uint64) (uint32, error)
+	// Claims are the participants with a stream, and its leaves.
+	Claims(ctx context.Context, epoch uint64) ([]sprintv1.Claim, error)
+	// Logs are a participant's, by (node, segment), and Seed is that of one of their segments.
+	Logs(ctx context.Context, epoch uint64, participant string) ([]sprintv1.Commit, error)
+	Seed(ctx context.Context, epoch uint64, leaf courtv1.LeafRef) (seed.Seed, bool, error)
+	// Weigh returns as how many of the Sprint's leaves a participant's stream counts, where
+	// credited says how many leaves of a node's count, and sprint how many the epoch's Sprint
+	// credited. Settle notes what it counts in the end, whether a part was lost, and why.
+	Weigh(ctx context.Context, epoch uint64, participant string,
+		credited func(node string, leaves uint64) uint64, sprint uint64) (uint64, error)
+	Settle(ctx context.Context, epoch uint64, participant string, counts uint64, lost bool,
+		reason string) error
+	Prune(ctx context.Context, before uint64, limit int) (int, error)
+	// Owed is how many commits a participant has made where it may make this one now.
+	Owed(ctx context.Context, msg *streamv1.MsgSubmitContinuousPoCCommit) (made uint32, err error)
+}
+
 // Collateral is what the Sprint needs of x/collateral: a newcomer's chance is what it has locked.
 type Collateral interface {
 	LockedTotal(ctx context.Context, participant string) (math.Int, error)
@@ -98,6 +122,7 @@ type Keeper struct {
 	credit     Credit
 	court      Court
 	collateral Collateral
+	stream     Stream
 
 	// params counts for the epoch after next; frozen for the next one
 	params, frozen collections.Item[sprintv1.Params]
@@ -106,11 +131,9 @@ type Keeper struct {
 	epochs         collections.Map[uint64, sprintv1.Epoch]
 	members        collections.Map[memberKey, sprintv1.Member]
 	commits        collections.Map[logKey, sprintv1.Commit]
-	openings       collections.Map[memberKey, sprintv1.Opening]
-	// verdicts holds a record for every member with a duty from the draw on, without a hash until
-	// it commits
-	verdicts collections.Map[memberKey, sprintv1.VerdictRecord]
-	outcomes collections.Map[memberKey, sprintv1.Outcome]
+	// streams of the epoch before, by the epoch that judges them
+	streams collections.Map[memberKey, sprintv1.Claim]
+	of      [len(subjects)]records
 	// archives stay for ever
 	archives collections.Map[uint64, sprintv1.Archive]
 	// attempts at duties of the running epoch that were free, by epoch, participant and duty
@@ -142,12 +165,13 @@ func NewKeeper(cdc codec.BinaryCodec, store corestore.KVStoreService, authority 
 			collections.QuadKeyCodec(collections.Uint64Key, collections.StringKey,
 				collections.StringKey, collections.Uint32Key),
 			codec.CollValue[sprintv1.Commit](cdc)),
-		openings: collections.NewMap(sb, prefixOpenings, "openings", member,
-			codec.CollValue[sprintv1.Opening](cdc)),
-		verdicts: collections.NewMap(sb, prefixVerdicts, "verdicts", member,
-			codec.CollValue[sprintv1.VerdictRecord](cdc)),
-		outcomes: collections.NewMap(sb, prefixOutcomes, "outcomes", member,
-			codec.CollValue[sprintv1.Outcome](cdc)),
+		streams: collections.NewMap(sb, prefixStreams, "streams", member,
+			codec.CollValue[sprintv1.Claim](cdc)),
+		of: [...]records{
+			newRecords(sb, cdc, "", prefixOpenings, prefixVerdicts, prefixOutcomes),
+			newRecords(sb, cdc, "stream_", prefixStreamOpenings, prefixStreamVerdicts,
+				prefixStreamOutcomes),
+		},
 		archives: collections.NewMap(sb, collections.NewPrefix(sprintv1.ArchivePrefix), "archives",
 			collections.Uint64Key, codec.CollValue[sprintv1.Archive](cdc)),
 		attempts: collections.NewMap(sb, prefixAttempts, "attempts",
@@ -159,6 +183,9 @@ func NewKeeper(cdc codec.BinaryCodec, store corestore.KVStoreService, authority 
 	}
 	return k
 }
+
+// SetStream wires x/stream, which itself needs to know of epochs.
+func (k *Keeper) SetStream(s Stream) { k.stream = s }
 
 // CurrentEpoch returns the number of the epoch that runs; 0 before the first.
 func (k *Keeper) CurrentEpoch(ctx context.Context) (uint64, error) {
@@ -211,10 +238,15 @@ func (k *Keeper) logsOf(ctx context.Context, epoch uint64, participant string) (
 		string, uint32](epoch, participant))
 }
 
-// opened returns a participant's opening.
-func (k *Keeper) opened(ctx context.Context, epoch uint64, participant string) (sprintv1.Opening,
-	bool, error) {
-	o, err := k.openings.Get(ctx, memberKeyOf(epoch, participant))
+// streamsOf lists the streams that an epoch judges, by participant.
+func (k *Keeper) streamsOf(ctx context.Context, epoch uint64) ([]sprintv1.Claim, error) {
+	return table.Values(ctx, k.streams, collections.NewPrefixedPairRange[uint64, string](epoch))
+}
+
+// opened returns what a participant opened in an epoch.
+func (k *Keeper) opened(ctx context.Context, epoch uint64, s subject,
+	participant string) (sprintv1.Opening, bool, error) {
+	o, err := k.of[s].openings.Get(ctx, memberKeyOf(epoch, participant))
 	if errors.Is(err, collections.ErrNotFound) {
 		return o, false, nil
 	}

@@ -23,4 +23,9 @@ var (
 	// sprintv1.ArchivePrefix: epoch -> what stays of it for ever; named in api, because files prove
 	// it
 	prefixAttempts = collections.NewPrefix(20) // (epoch, participant, duty) -> free attempts used
+	// what an epoch keeps of judging the streams of the epoch before it: (epoch, participant) ->
+	prefixStreams        = collections.NewPrefix(21) // claim
+	prefixStreamOpenings = collections.NewPrefix(22)
+	prefixStreamVerdicts = collections.NewPrefix(23)
+	prefixStreamOutcomes = collections.NewPrefix(24)
 )

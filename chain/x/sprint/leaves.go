@@ -55,22 +55,32 @@ func drawLeaves(chain string, epoch uint64, participant string, mix seed.Seed, n
 	return drawn
 }
 
-// sampled draws the leaves of a target of an epoch whose samples are known, or remembers them.
-func (k *Keeper) sampled(ctx context.Context, e sprintv1.Epoch,
-	m sprintv1.Member) ([]drawnLog, error) {
-	if e.ChallengeHeight == 0 || !isTarget(e, m) {
+// sampled draws the leaves of a claim of an epoch whose samples are known, or remembers them.
+func (k *Keeper) sampled(ctx context.Context, e sprintv1.Epoch, s subject,
+	c sprintv1.Claim) ([]drawnLog, error) {
+	if e.ChallengeHeight == 0 || c.Leaves == 0 {
 		return nil, nil
 	}
-	key := leavesKey{seed.From(e.SampleMix), m.Participant}
+	key := leavesKey{s.mix(e.SampleMix), c.Participant}
 	return remember(&k.drawn, e.Number, func(m *cache) map[leavesKey][]drawnLog {
 		return m.leaves
 	}, key, func() ([]drawnLog, error) {
-		logs, err := k.logsOf(ctx, e.Number, m.Participant)
+		logs, err := k.logs(ctx, e, s, c.Participant)
 		if err != nil {
 			return nil, err
 		}
-		return drawLeaves(chainID(ctx), e.Number, m.Participant, key.mix, int(e.Samples), logs), nil
+		return drawLeaves(chainID(ctx), e.Number, c.Participant, key.mix,
+			int(samplesFor(e, s)), logs), nil
 	})
+}
+
+// logs are what the leaves of a claim are drawn from.
+func (k *Keeper) logs(ctx context.Context, e sprintv1.Epoch, s subject,
+	participant string) ([]sprintv1.Commit, error) {
+	if s == ofStream {
+		return k.stream.Logs(ctx, s.epoch(e.Number), participant)
+	}
+	return k.logsOf(ctx, e.Number, participant)
 }
 
 // isTarget: the claim is judged, once it is opened.
@@ -85,11 +95,6 @@ func allowed(m sprintv1.Member) bool {
 
 // convicted: was proven wrong in this epoch.
 func convicted(m sprintv1.Member) bool { return m.Fraud || m.ProvenFalse }
-
-// drawnOf is how many leaves are drawn of a target.
-func drawnOf(e sprintv1.Epoch, m sprintv1.Member) int {
-	return int(min(uint64(e.Samples), m.Leaves))
-}
 
 // leafRefs lists drawn leaves in order.
 func leafRefs(participant string, drawn []drawnLog) []courtv1.LeafRef {

@@ -15,7 +15,7 @@ import (
 // at once, which a fault of the network does sooner than so many offenders, and has the court
 // decide about what it took.
 func (k *Keeper) sentence(ctx context.Context, e sprintv1.Epoch, j *jury, roster []sprintv1.Member,
-	outcomes []sprintv1.Outcome) error {
+	outcomes []sprintv1.Outcome, streams map[string]*streamOutcome) error {
 	p, err := k.court.Params(ctx)
 	if err != nil {
 		return err
@@ -23,7 +23,7 @@ func (k *Keeper) sentence(ctx context.Context, e sprintv1.Epoch, j *jury, roster
 	failed, names := uint64(0), 0
 	for i, m := range roster {
 		if convicted(m) || outcomes[i].Result == sprintv1.ResultWithheld ||
-			j.silent[m.Participant] {
+			withheld(streams[m.Participant]) || j.silent[m.Participant] {
 			failed += m.Weight
 			names++
 		}
@@ -53,27 +53,30 @@ func beyond(part, whole, bps uint64) bool {
 // itself in the epoch is none.
 func (k *Keeper) finders(ctx context.Context, e sprintv1.Epoch, j *jury,
 	accused string) ([]string, error) {
-	judged, err := k.court.Judgements(ctx, e.Number, accused)
-	if err != nil {
-		return nil, err
-	}
-	forged := map[courtv1.LeafRef]bool{}
 	var names []string
-	for _, g := range judged {
-		if g.Mismatch {
-			forged[g.Leaf], names = true, append(names, g.NamedBy)
-		}
-	}
-	for v, r := range j.records {
-		if r.RevealHeight == 0 || r.Body == nil {
-			continue
-		}
-		named, err := k.named(ctx, e, j.assembly, v, r.Body.Mismatches, accused, forged)
+	for _, of := range judged(e) {
+		all, err := k.court.Judgements(ctx, of.epoch(e.Number), accused)
 		if err != nil {
 			return nil, err
 		}
-		if named {
-			names = append(names, j.assembly.voters[v].name)
+		forged := map[courtv1.LeafRef]bool{}
+		for _, g := range all {
+			if g.Mismatch && subjectOf(g.Leaf) == of {
+				forged[g.Leaf], names = true, append(names, g.NamedBy)
+			}
+		}
+		bench := j.benches[of]
+		for v, r := range bench.records {
+			if r.RevealHeight == 0 || r.Body == nil {
+				continue
+			}
+			named, err := k.named(ctx, e, of, bench.assembly, v, r.Body.Mismatches, accused, forged)
+			if err != nil {
+				return nil, err
+			}
+			if named {
+				names = append(names, bench.assembly.voters[v].name)
+			}
 		}
 	}
 	honest := names[:0]
@@ -91,9 +94,9 @@ func (k *Keeper) finders(ctx context.Context, e sprintv1.Epoch, j *jury,
 }
 
 // named reports whether a voter names one of these leaves of a participant.
-func (k *Keeper) named(ctx context.Context, e sprintv1.Epoch, a *assembly, v int,
+func (k *Keeper) named(ctx context.Context, e sprintv1.Epoch, of subject, a *assembly, v int,
 	mismatches []sprintv1.Mismatch, accused string, leaves map[courtv1.LeafRef]bool) (bool, error) {
-	d := docket{k: k, e: e, a: a, v: v, owed: a.duties[v]}
+	d := docket{k: k, e: e, s: of, a: a, v: v, owed: a.duties[v]}
 	var duty sprintv1.Duty // of the accused: a voter judges nobody twice
 	for _, m := range mismatches {
 		if a.targets[d.owed[m.Duty].target].name != accused {

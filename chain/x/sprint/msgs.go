@@ -265,36 +265,45 @@ func (k *Keeper) uncommitted(ctx context.Context, e sprintv1.Epoch, msg *sprintv
 	return err
 }
 
-// toOpen returns what a member has to open now.
-func (k *Keeper) toOpen(ctx context.Context, e sprintv1.Epoch,
-	m sprintv1.Member) ([]drawnLog, error) {
+// toOpen returns what a participant has to open now.
+func (k *Keeper) toOpen(ctx context.Context, e sprintv1.Epoch, s subject,
+	participant string) (c sprintv1.Claim, drawn []drawnLog, err error) {
 	if e.Phase != sprintv1.PhaseProof {
-		return nil, ErrPhase.Wrapf("openings are taken in the proof phase; epoch %d is in %s",
+		return c, nil, ErrPhase.Wrapf("openings are taken in the proof phase; epoch %d is in %s",
 			e.Number, e.Phase.Word())
 	}
-	if m.Opened {
-		return nil, ErrDone.Wrapf("%s has opened its leaves already", m.Participant)
+	if c, err = k.claim(unmetered(ctx), e, s, participant); err != nil {
+		return c, nil, err
 	}
-	drawn, err := k.sampled(unmetered(ctx), e, m)
+	if c.Opened {
+		return c, nil, ErrDone.Wrapf("%s has opened its leaves already", participant)
+	}
+	drawn, err = k.sampled(unmetered(ctx), e, s, c)
 	if err == nil && len(drawn) == 0 {
-		err = ErrNotDrawn.Wrapf("%s committed %d leaves in epoch %d, and a claim of fewer than "+
-			"%d is not judged", m.Participant, m.Leaves, e.Number, e.Params.MinClaimLeaves)
+		err = ErrNotDrawn.Wrapf("%s committed no leaves in the %s of epoch %d, or fewer than the "+
+			"%d below which a claim is not judged", participant, s.word(), s.epoch(e.Number),
+			e.Params.MinClaimLeaves)
 	}
-	return drawn, err
+	return c, drawn, err
 }
 
 // Open opens every drawn leaf of a participant, once.
 func (s msgServer) Open(ctx context.Context, msg *sprintv1.MsgOpen) (*sprintv1.MsgOpenResponse,
 	error) {
-	e, m, err := s.member(ctx, msg.Participant, msg.Epoch)
+	e, err := s.running(ctx, msg.Epoch)
 	if err != nil {
 		return nil, err
 	}
-	drawn, err := s.toOpen(ctx, e, m)
+	of := about(msg.Stream)
+	c, drawn, err := s.toOpen(ctx, e, of, msg.Participant)
 	if err != nil {
 		return nil, err
 	}
-	class, err := transformer.ByName(e.Params.Class)
+	made, err := s.work(ctx, e, of)
+	if err != nil {
+		return nil, err
+	}
+	class, err := transformer.ByName(made.Params.Class)
 	if err != nil {
 		return nil, err
 	}
@@ -305,8 +314,12 @@ func (s msgServer) Open(ctx context.Context, msg *sprintv1.MsgOpen) (*sprintv1.M
 	if err := verifyOpening(class, drawn, msg.Logs); err != nil {
 		return nil, ErrInvalid.Wrap(err.Error())
 	}
+	holder, err := s.holds(ctx, e, msg.Participant)
+	if err != nil {
+		return nil, err
+	}
 	if err := s.note(ctx, func(p *sprintv1.Progress) {
-		if m.Role == sprintv1.RoleHolder {
+		if holder {
 			p.HoldersOpened++
 		} else {
 			p.NewcomersOpened++
@@ -314,12 +327,13 @@ func (s msgServer) Open(ctx context.Context, msg *sprintv1.MsgOpen) (*sprintv1.M
 	}); err != nil {
 		return nil, err
 	}
-	m.Opened = true
-	if err := s.setMember(ctx, e.Number, m); err != nil {
+	c.Opened = true
+	if err := s.setClaim(ctx, e, of, c); err != nil {
 		return nil, err
 	}
-	return &sprintv1.MsgOpenResponse{}, s.openings.Set(ctx, memberKeyOf(e.Number, msg.Participant),
-		sprintv1.Opening{Participant: msg.Participant, Logs: msg.Logs, Height: height(ctx)})
+	return &sprintv1.MsgOpenResponse{},
+		s.of[of].openings.Set(ctx, memberKeyOf(e.Number, msg.Participant),
+			sprintv1.Opening{Participant: msg.Participant, Logs: msg.Logs, Height: height(ctx)})
 }
 
 // UpdateParams changes the parameters from the second epoch after this one on; only governance may.

@@ -13,6 +13,7 @@ import (
 
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	streamv1 "github.com/assaynet/assay/api/stream/v1"
 	"github.com/assaynet/assay/chain/x/court"
 )
 
@@ -63,11 +64,11 @@ func (k *Keeper) expected(ctx context.Context, msg sdk.Msg, participant string) 
 	if _, ok := msg.(*registryv1.MsgSetNodes); ok {
 		return k.nodesOwed(ctx, participant)
 	}
-	of, ok := msg.(interface{ GetEpoch() uint64 })
+	epoch, ok := epochNamed(msg)
 	if !ok {
 		return Owed{}, ErrPhase.Wrapf("%s names no epoch", sdk.MsgTypeURL(msg))
 	}
-	e, err := k.running(ctx, of.GetEpoch())
+	e, err := k.running(ctx, epoch)
 	if err != nil {
 		return Owed{}, err
 	}
@@ -76,6 +77,9 @@ func (k *Keeper) expected(ctx context.Context, msg sdk.Msg, participant string) 
 		return Owed{}, ErrNotMember.Wrapf("%s is not registered: %v", participant, err)
 	}
 	m, err := k.announced(ctx, e, p) // who is no member yet may still become one
+	if open, ok := msg.(*sprintv1.MsgOpen); ok && open.Stream && errors.Is(err, ErrNotMember) {
+		m, err = sprintv1.Member{}, nil // who left may have left a stream
+	}
 	if err != nil {
 		return Owed{}, err
 	}
@@ -92,27 +96,42 @@ func (k *Keeper) expected(ctx context.Context, msg sdk.Msg, participant string) 
 		o.Duty = fmt.Appendf(nil, "commit/%s/%d", msg.Node, msg.Segment)
 		return o, k.commitOwed(ctx, e, m, msg)
 	case *sprintv1.MsgOpen:
-		o.Duty = []byte("open")
-		o.Bytes, err = k.openOwed(ctx, e, m)
+		o.Duty = about(msg.Stream).duty("open")
+		o.Bytes, err = k.openOwed(ctx, e, about(msg.Stream), participant)
 		return o, err
 	case *sprintv1.MsgCommitVerdict:
-		o.Duty = []byte("verdict")
-		_, err = k.record(ctx, e, participant, sprintv1.PhaseValidate)
+		o.Duty = about(msg.Stream).duty("verdict")
+		_, err = k.record(ctx, e, about(msg.Stream), participant, sprintv1.PhaseValidate)
 		return o, err
 	case *sprintv1.MsgRevealVerdict:
-		o.Duty = []byte("reveal")
-		_, err = k.record(ctx, e, participant, sprintv1.PhaseReveal)
+		o.Duty = about(msg.Stream).duty("reveal")
+		_, err = k.record(ctx, e, about(msg.Stream), participant, sprintv1.PhaseReveal)
 		return o, err
 	case *sprintv1.MsgOpenMiddles:
-		o.Duty = []byte("middles")
-		_, err = k.record(ctx, e, participant, sprintv1.PhaseCheck)
+		o.Duty = about(msg.Stream).duty("middles")
+		_, err = k.record(ctx, e, about(msg.Stream), participant, sprintv1.PhaseCheck)
 		return o, err
 	case *sprintv1.MsgDispute:
 		o.Duty = []byte("dispute")
 		o.Times, err = k.disputesOwed(ctx, e, m)
 		return o, err
+	case *streamv1.MsgSubmitContinuousPoCCommit:
+		o.Duty = []byte("stream")
+		o.Times, err = k.streamOwed(ctx, e, m, msg)
+		return o, err
 	}
 	return Owed{}, ErrPhase.Wrapf("%s is not taken in %s", sdk.MsgTypeURL(msg), e.Phase.Word())
+}
+
+// epochNamed is the epoch that a message is for.
+func epochNamed(msg sdk.Msg) (uint64, bool) {
+	switch m := msg.(type) {
+	case interface{ GetEpoch() uint64 }:
+		return m.GetEpoch(), true
+	case interface{ GetEpochIndex() uint64 }:
+		return m.GetEpochIndex(), true
+	}
+	return 0, false
 }
 
 func readyOwed(e sprintv1.Epoch, m sprintv1.Member) error {
@@ -135,9 +154,9 @@ func (k *Keeper) commitOwed(ctx context.Context, e sprintv1.Epoch, m sprintv1.Me
 }
 
 // openOwed returns how many bytes the drawn leaves take.
-func (k *Keeper) openOwed(ctx context.Context, e sprintv1.Epoch, m sprintv1.Member) (bytes uint64,
-	err error) {
-	drawn, err := k.toOpen(ctx, e, m)
+func (k *Keeper) openOwed(ctx context.Context, e sprintv1.Epoch, s subject,
+	participant string) (bytes uint64, err error) {
+	_, drawn, err := k.toOpen(ctx, e, s, participant)
 	return openingBytes(drawn) + openingFrame, err
 }
 
@@ -165,6 +184,31 @@ func (k *Keeper) disputesOwed(ctx context.Context, e sprintv1.Epoch,
 			"refuted", m.Participant, c.Spent, budget)
 	}
 	return budget, nil
+}
+
+// freeStream and freeStreamShare are how many commits of its stream a participant makes for free in
+// an epoch: so many, and so many more in proportion to its weight.
+const (
+	freeStream      = 100
+	freeStreamShare = 200_000
+)
+
+// streamOwed returns how many commits of its stream a participant makes for free in an epoch.
+func (k *Keeper) streamOwed(ctx context.Context, e sprintv1.Epoch, m sprintv1.Member,
+	msg *streamv1.MsgSubmitContinuousPoCCommit) (free uint64, err error) {
+	made, err := k.stream.Owed(ctx, msg)
+	if err != nil {
+		return 0, err
+	}
+	free = freeStream
+	if e.TotalWeight > 0 {
+		free += mulDiv(m.Weight, freeStreamShare, e.TotalWeight)
+	}
+	if uint64(made) >= free {
+		return 0, ErrDone.Wrapf("%s has made %d commits of its stream of epoch %d, which is all "+
+			"that are free; a further one pays a fee", m.Participant, made, e.Number)
+	}
+	return free, nil
 }
 
 // nodesOwed: every participant may change its machines once an epoch, and at most double their

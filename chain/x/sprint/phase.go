@@ -92,17 +92,17 @@ func Reason(e sprintv1.Epoch, height int64) (reason string, until int64) {
 	case sprintv1.PhaseFinalised:
 		if e.Void {
 			return "void: " + e.VoidReason + "; weight that was shown stays, the rest is halved",
-				nextStart(e)
+				e.NextStart()
 		}
-		return fmt.Sprintf("weights are final; the next epoch begins with block %d", nextStart(e)),
-			nextStart(e)
+		return fmt.Sprintf("weights are final; the next epoch begins with block %d", e.NextStart()),
+			e.NextStart()
 	case sprintv1.PhaseServe:
 		if e.Void {
 			return fmt.Sprintf("void: %s; the next epoch begins with block %d", e.VoidReason,
-				nextStart(e)), nextStart(e)
+				e.NextStart()), e.NextStart()
 		}
-		return fmt.Sprintf("machines serve; the next epoch begins with block %d", nextStart(e)),
-			nextStart(e)
+		return fmt.Sprintf("machines serve; the next epoch begins with block %d", e.NextStart()),
+			e.NextStart()
 	default:
 		return "no epoch has begun", 0
 	}

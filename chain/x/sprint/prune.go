@@ -45,13 +45,21 @@ func (k *Keeper) prune(ctx context.Context, e sprintv1.Epoch) error {
 					func(key logKey) uint64 { return key.K1() })
 			},
 			func() (int, error) {
-				n, err := table.DropBefore(ctx, k.openings, before,
-					(left+openingRecords-1)/openingRecords, memberKey.K1)
-				return n * openingRecords, err
+				return k.dropOfEach(left, func(r records, left int) (int, error) {
+					n, err := table.DropBefore(ctx, r.openings, before,
+						(left+openingRecords-1)/openingRecords, memberKey.K1)
+					return n * openingRecords, err
+				})
 			},
 			func() (int, error) {
-				return table.DropBefore(ctx, k.verdicts, before, left, memberKey.K1)
+				return k.dropOfEach(left, func(r records, left int) (int, error) {
+					return table.DropBefore(ctx, r.verdicts, before, left, memberKey.K1)
+				})
 			},
+			func() (int, error) {
+				return table.DropBefore(ctx, k.streams, before, left, memberKey.K1)
+			},
+			func() (int, error) { return k.stream.Prune(ctx, before, left) },
 			func() (int, error) {
 				return table.DropBefore(ctx, k.members, before, left, memberKey.K1)
 			},
@@ -68,7 +76,9 @@ func (k *Keeper) prune(ctx context.Context, e sprintv1.Epoch) error {
 	}
 	if e.Number > recordEpochs {
 		before := e.Number - recordEpochs
-		n, err := table.DropBefore(ctx, k.outcomes, before, left, memberKey.K1)
+		n, err := k.dropOfEach(left, func(r records, left int) (int, error) {
+			return table.DropBefore(ctx, r.outcomes, before, left, memberKey.K1)
+		})
 		if err != nil {
 			return fmt.Errorf("sprint: pruning outcomes before epoch %d: %w", before, err)
 		}
@@ -80,4 +90,20 @@ func (k *Keeper) prune(ctx context.Context, e sprintv1.Epoch) error {
 		}
 	}
 	return nil
+}
+
+// dropOfEach drops records of both subjects, as many as are left to drop.
+func (k *Keeper) dropOfEach(left int, drop func(r records, left int) (int, error)) (all int,
+	err error) {
+	for _, r := range k.of {
+		if left <= all {
+			break
+		}
+		n, err := drop(r, left-all)
+		if err != nil {
+			return all, err
+		}
+		all += n
+	}
+	return all, nil
 }

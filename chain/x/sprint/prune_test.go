@@ -36,17 +36,19 @@ func TestABlockDropsABoundedPartOfThePast(t *testing.T) {
 					return false, nil
 				}))
 			} else {
-				must(0, k.openings.Walk(ctx, nil, func(memberKey, sprintv1.Opening) (bool,
-					error) {
-					n++
-					return false, nil
-				}))
+				must(0, k.of[ofSprint].openings.Walk(ctx, nil,
+					func(memberKey, sprintv1.Opening) (bool,
+						error) {
+						n++
+						return false, nil
+					}))
 			}
 			return n
 		}
 		check(k.epochs.Set(ctx, 9, sprintv1.Epoch{Number: 9, Params: p, Targets: c.targets}))
 		for i := range records {
-			check(k.openings.Set(ctx, memberKeyOf(1, fmt.Sprint(i)), sprintv1.Opening{}))
+			check(k.of[ofSprint].openings.Set(ctx, memberKeyOf(1, fmt.Sprint(i)),
+				sprintv1.Opening{}))
 		}
 		check(k.prune(ctx, e))
 		if n := left(false); n != c.openings {

@@ -142,16 +142,26 @@ func (s queryServer) find(ctx context.Context, epoch uint64, participant string)
 
 func (s queryServer) Samples(ctx context.Context,
 	req *sprintv1.QuerySamplesRequest) (*sprintv1.QuerySamplesResponse, error) {
-	e, m, err := s.find(ctx, req.Epoch, req.Participant)
+	e, err := s.record(ctx, req.Epoch)
 	if err != nil {
 		return nil, err
+	}
+	of := about(req.Stream)
+	c, err := s.claim(ctx, e, of, req.Participant)
+	if err != nil {
+		return nil, err
+	}
+	if of == ofSprint {
+		if _, _, err := s.find(ctx, req.Epoch, req.Participant); err != nil {
+			return nil, err
+		}
 	}
 	if e.ChallengeHeight == 0 {
 		_, until := Reason(e, height(ctx))
 		return nil, status.Errorf(codes.FailedPrecondition, "the leaves of epoch %d are not "+
 			"drawn yet; it is in %s until block %d", e.Number, e.Phase.Word(), until)
 	}
-	drawn, err := s.sampled(ctx, e, m)
+	drawn, err := s.sampled(ctx, e, of, c)
 	return &sprintv1.QuerySamplesResponse{Leaves: leafRefs(req.Participant, drawn)}, err
 }
 
@@ -161,7 +171,7 @@ func (s queryServer) Opening(ctx context.Context,
 	if err != nil {
 		return nil, err
 	}
-	o, ok, err := s.opened(ctx, e.Number, req.Participant)
+	o, ok, err := s.opened(ctx, e.Number, about(req.Stream), req.Participant)
 	if err != nil {
 		return nil, err
 	}
@@ -187,7 +197,7 @@ func (s queryServer) Duties(ctx context.Context,
 	if err != nil {
 		return nil, err
 	}
-	duties, next, err := s.dutiesFrom(ctx, e, req.Voter, from, limit)
+	duties, next, err := s.dutiesFrom(ctx, e, about(req.Stream), req.Voter, from, limit)
 	return &sprintv1.QueryDutiesResponse{Duties: duties,
 		Pagination: &query.PageResponse{NextKey: next}}, err
 }
@@ -206,9 +216,9 @@ func numbered(r *query.PageRequest) (from, limit int, err error) {
 }
 
 // dutiesFrom returns a part of a voter's duties, and the key of the next part.
-func (s queryServer) dutiesFrom(ctx context.Context, e sprintv1.Epoch, voter string, from,
-	limit int) (duties []sprintv1.Duty, next []byte, err error) {
-	d, err := s.docketOf(ctx, e, voter)
+func (s queryServer) dutiesFrom(ctx context.Context, e sprintv1.Epoch, of subject, voter string,
+	from, limit int) (duties []sprintv1.Duty, next []byte, err error) {
+	d, err := s.docketOf(ctx, e, of, voter)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -231,7 +241,7 @@ func (s queryServer) Verdicts(ctx context.Context,
 	if err != nil {
 		return nil, err
 	}
-	all, page, err := paging.List(ctx, s.verdicts, req.Pagination,
+	all, page, err := paging.List(ctx, s.of[about(req.Stream)].verdicts, req.Pagination,
 		same[memberKey, sprintv1.VerdictRecord],
 		query.WithCollectionPaginationPairPrefix[uint64, string](e.Number))
 	return &sprintv1.QueryVerdictsResponse{Records: all, Pagination: page}, err
@@ -244,17 +254,18 @@ func (s queryServer) Checks(ctx context.Context,
 	if err != nil {
 		return nil, err
 	}
-	r, err := s.verdicts.Get(ctx, memberKeyOf(e.Number, req.Voter))
+	of := about(req.Stream)
+	r, err := s.of[of].verdicts.Get(ctx, memberKeyOf(e.Number, req.Voter))
 	if errors.Is(err, collections.ErrNotFound) {
 		return &sprintv1.QueryChecksResponse{}, nil
 	} else if err != nil {
 		return nil, err
 	}
-	positions := checks(chainID(ctx), e, r)
+	positions := checks(chainID(ctx), e, of, r)
 	if len(positions) == 0 {
 		return &sprintv1.QueryChecksResponse{}, nil
 	}
-	d, err := s.docketOf(ctx, e, req.Voter)
+	d, err := s.docketOf(ctx, e, of, req.Voter)
 	if err != nil {
 		return nil, err
 	}
@@ -276,7 +287,7 @@ func (s queryServer) Outcomes(ctx context.Context,
 		return nil, status.Errorf(codes.FailedPrecondition,
 			"epoch %d is not finalised; it is in %s", e.Number, e.Phase.Word())
 	}
-	all, page, err := paging.List(ctx, s.outcomes, req.Pagination,
+	all, page, err := paging.List(ctx, s.of[about(req.Stream)].outcomes, req.Pagination,
 		same[memberKey, sprintv1.Outcome],
 		query.WithCollectionPaginationPairPrefix[uint64, string](e.Number))
 	return &sprintv1.QueryOutcomesResponse{Outcomes: all, Pagination: page}, err

@@ -81,6 +81,19 @@ func ownLeaves(credited uint64, class transformer.Class) uint64 {
 	return max(1, credited/class.MiOps()/memberShare)
 }
 
+// ownPart divides a member's limit among the subjects of an epoch, as there are targets of each; 0
+// stays no limit.
+func ownPart(own uint64, e sprintv1.Epoch, s subject) uint64 {
+	if own == 0 || e.Streams == 0 {
+		return own
+	}
+	targets := uint64(e.Targets)
+	if s == ofStream {
+		targets = uint64(e.Streams)
+	}
+	return max(1, mulDiv(own, targets, uint64(e.Targets)+uint64(e.Streams)))
+}
+
 // chainSamples is how many leaves the chain recomputes of each of so many targets, before the least
 // is applied.
 func chainSamples(miopsPerBlock, blocks uint64, class transformer.Class, targets uint64) uint64 {

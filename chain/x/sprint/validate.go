@@ -32,8 +32,8 @@ func votingRules() credit.Rules {
 func eligible(m sprintv1.Member) bool { return m.Live && m.Weight > 0 && !m.Jailed }
 
 // assembly draws the committees of an epoch whose mix is known, or remembers them.
-func (k *Keeper) assembly(ctx context.Context, e sprintv1.Epoch) (*assembly, error) {
-	mix := seed.From(e.Round.Mix)
+func (k *Keeper) assembly(ctx context.Context, e sprintv1.Epoch, s subject) (*assembly, error) {
+	mix := s.mix(e.Round.Mix)
 	return remember(&k.drawn, e.Number, func(m *cache) map[seed.Seed]*assembly {
 		return m.assemblies
 	}, mix, func() (*assembly, error) {
@@ -45,15 +45,21 @@ func (k *Keeper) assembly(ctx context.Context, e sprintv1.Epoch) (*assembly, err
 		if err != nil {
 			return nil, err
 		}
+		claims, err := k.claims(ctx, e, s)
+		if err != nil {
+			return nil, err
+		}
 		var voters []voter
 		var targets []target
 		for _, m := range roster {
 			if eligible(m) {
-				voters = append(voters,
-					voter{m.Participant, m.Weight, ownLeaves(m.Credited, class)})
+				voters = append(voters, voter{m.Participant, m.Weight,
+					ownPart(ownLeaves(m.Credited, class), e, s)})
 			}
-			if m.Opened {
-				targets = append(targets, target{m.Participant, drawnOf(e, m)})
+		}
+		for _, c := range claims {
+			if c.Opened {
+				targets = append(targets, target{c.Participant, drawnOf(e, s, c)})
 			}
 		}
 		return assemble(chainID(ctx), e.Number, mix, int(e.Params.Slots), int(e.Replicas),
@@ -66,19 +72,21 @@ func (k *Keeper) assembly(ctx context.Context, e sprintv1.Epoch) (*assembly, err
 type docket struct {
 	k    *Keeper
 	e    sprintv1.Epoch
+	s    subject
 	a    *assembly
 	v    int // the voter's position among the voters
 	owed []owed
 }
 
 // docketOf is empty when nothing fell to a voter.
-func (k *Keeper) docketOf(ctx context.Context, e sprintv1.Epoch, name string) (docket, error) {
-	d := docket{k: k, e: e}
+func (k *Keeper) docketOf(ctx context.Context, e sprintv1.Epoch, s subject,
+	name string) (docket, error) {
+	d := docket{k: k, e: e, s: s}
 	if len(e.Round.Mix) == 0 {
 		return d, nil
 	}
 	var err error
-	if d.a, err = k.assembly(ctx, e); err != nil {
+	if d.a, err = k.assembly(ctx, e, s); err != nil {
 		return d, err
 	}
 	if v, ok := d.a.find(name); ok {
@@ -91,16 +99,22 @@ func (k *Keeper) docketOf(ctx context.Context, e sprintv1.Epoch, name string) (d
 func (d docket) duty(ctx context.Context, i int) (duty sprintv1.Duty,
 	drawn []courtv1.LeafRef, err error) {
 	t := d.owed[i].target
-	m, err := d.k.members.Get(ctx, memberKeyOf(d.e.Number, d.a.targets[t].name))
+	target := d.a.targets[t].name
+	m, err := d.k.members.Get(ctx, memberKeyOf(d.e.Number, target))
+	// whose machines are gone may have left a stream
+	if err != nil && !(d.s == ofStream && errors.Is(err, collections.ErrNotFound)) {
+		return duty, nil, err
+	}
+	c, err := d.k.claim(ctx, d.e, d.s, target)
 	if err != nil {
 		return duty, nil, err
 	}
-	logs, err := d.k.sampled(ctx, d.e, m)
+	logs, err := d.k.sampled(ctx, d.e, d.s, c)
 	if err != nil {
 		return duty, nil, err
 	}
-	drawn = leafRefs(m.Participant, logs)
-	duty = sprintv1.Duty{Target: m.Participant, Weight: m.Weight}
+	drawn = leafRefs(target, logs)
+	duty = sprintv1.Duty{Target: target, Weight: m.Weight}
 	for _, j := range d.a.positions(d.v, t) {
 		duty.Leaves = append(duty.Leaves, drawn[j])
 	}
@@ -112,9 +126,9 @@ func judges(vote byte) bool {
 	return sprintv1.Vote(vote) == sprintv1.VotePass || sprintv1.Vote(vote) == sprintv1.VoteFail
 }
 
-// judged counts the leaves of the duties that a verdict judges: those under its root of middle
+// rerun counts the leaves of the duties that a verdict judges: those under its root of middle
 // digests.
-func judged(owed []owed, votes []byte) (n int) {
+func rerun(owed []owed, votes []byte) (n int) {
 	for i := range votes {
 		if judges(votes[i]) {
 			n += int(owed[i].leaves)
@@ -149,17 +163,17 @@ func (d docket) leavesAt(ctx context.Context, votes []byte, positions []uint64) 
 }
 
 // checks returns which of a verdict's middle digests its voter opens, rising.
-func checks(chain string, e sprintv1.Epoch, r sprintv1.VerdictRecord) []uint64 {
+func checks(chain string, e sprintv1.Epoch, s subject, r sprintv1.VerdictRecord) []uint64 {
 	if len(e.Round.CheckMix) == 0 || r.RevealHeight == 0 {
 		return nil
 	}
-	return audit.Draw(seed.Check(chain, e.Number, r.Voter, seed.From(e.Round.CheckMix)),
+	return audit.Draw(seed.Check(chain, e.Number, r.Voter, s.mix(e.Round.CheckMix)),
 		uint64(r.Leaves), middleChecks)
 }
 
 // opinions is what every voter of an assembly said, and who is out of both sides.
-func (k *Keeper) opinions(ctx context.Context, e sprintv1.Epoch, a *assembly) (said []opinion,
-	records []sprintv1.VerdictRecord, err error) {
+func (k *Keeper) opinions(ctx context.Context, e sprintv1.Epoch, s subject,
+	a *assembly) (said []opinion, records []sprintv1.VerdictRecord, err error) {
 	said, records = make([]opinion, len(a.voters)), make([]sprintv1.VerdictRecord, len(a.voters))
 	for v := range a.voters {
 		m, err := k.members.Get(ctx, memberKeyOf(e.Number, a.voters[v].name))
@@ -167,7 +181,7 @@ func (k *Keeper) opinions(ctx context.Context, e sprintv1.Epoch, a *assembly) (s
 			return nil, nil, err
 		}
 		said[v].out = convicted(m) || len(m.WrongMiddles) > 0
-		r, err := k.verdicts.Get(ctx, memberKeyOf(e.Number, a.voters[v].name))
+		r, err := k.of[s].verdicts.Get(ctx, memberKeyOf(e.Number, a.voters[v].name))
 		if errors.Is(err, collections.ErrNotFound) {
 			continue // nothing fell to it
 		} else if err != nil {
@@ -220,6 +234,12 @@ func wrongOf(participant string, drawn []drawnLog, wrong []courtv1.Judgement,
 	return nodes
 }
 
+// unjudgedClaim is one that its committee neither passed nor proved wrong.
+type unjudgedClaim struct {
+	s     subject
+	claim sprintv1.Claim
+}
+
 // appeal puts before the court those who opened and whom their committee neither passed nor proved
 // wrong: drawn leaves of each, newcomers first, as many as the court has time for. It says whether
 // there were new ones.
@@ -231,46 +251,24 @@ func (k *Keeper) appeal(ctx context.Context, e sprintv1.Epoch) (more bool, err e
 	if class.MiOps() > e.Params.WholeUnitMiops {
 		return false, nil
 	}
-	a, err := k.assembly(ctx, e)
-	if err != nil {
-		return false, err
-	}
-	said, _, err := k.opinions(ctx, e, a)
-	if err != nil {
-		return false, err
-	}
-	var left [2][]sprintv1.Member // those without weight, and holders
-	for t, result := range a.count(said) {
-		if result.passed() {
+	var all []unjudgedClaim
+	var holders []unjudgedClaim
+	for _, s := range judged(e) {
+		of, err := k.work(ctx, e, s)
+		if err != nil {
+			return false, err
+		}
+		// the court's room is counted in units of this epoch's class
+		if of.Params.Class != e.Params.Class {
 			continue
 		}
-		m, err := k.members.Get(ctx, memberKeyOf(e.Number, a.targets[t].name))
+		without, with, err := k.left(ctx, e, s)
 		if err != nil {
 			return false, err
 		}
-		if m.ChainSamples > 0 || convicted(m) {
-			continue
-		}
-		wrong, err := k.court.Judgements(ctx, e.Number, m.Participant)
-		if err != nil {
-			return false, err
-		}
-		drawn, err := k.sampled(ctx, e, m)
-		if err != nil {
-			return false, err
-		}
-		if _, _, _, pass := ruleOf(e.Params).Judge(wrongOf(m.Participant,
-			drawn, wrong, nil)); !pass {
-			continue // proven wrong
-		}
-		if m.Weight == 0 {
-			left[0] = append(left[0], m)
-		} else {
-			left[1] = append(left[1], m)
-		}
+		all, holders = append(all, without...), append(holders, with...)
 	}
-	all := append(left[0], left[1]...)
-	if len(all) == 0 {
+	if all = append(all, holders...); len(all) == 0 {
 		return false, nil
 	}
 	p, err := k.court.Params(ctx)
@@ -283,24 +281,23 @@ func (k *Keeper) appeal(ctx context.Context, e sprintv1.Epoch) (more bool, err e
 	all = all[:min(len(all), max(1, room))]
 	n := chainSamples(p.JudgeMiopsPerBlock, uint64(e.Params.DisputeBlocks), class, uint64(len(all)))
 	orders := make([][]courtv1.LeafRef, len(all))
-	for i := range all {
-		m := &all[i]
-		drawn, err := k.sampled(ctx, e, *m)
+	for i, u := range all {
+		drawn, err := k.sampled(ctx, e, u.s, u.claim)
 		if err != nil {
 			return false, err
 		}
-		refs := leafRefs(m.Participant, drawn)
-		m.ChainSamples = uint32(min(n, uint64(len(refs))))
-		if err := k.setMember(ctx, e.Number, *m); err != nil {
+		refs := leafRefs(u.claim.Participant, drawn)
+		u.claim.ChainSamples = uint32(min(n, uint64(len(refs))))
+		if err := k.setClaim(ctx, e, u.s, u.claim); err != nil {
 			return false, err
 		}
-		orders[i] = recheckOrder(chainID(ctx), e, *m, refs)
+		orders[i] = recheckOrder(chainID(ctx), e, u.s, u.claim, refs)
 	}
 	// the least that decides for everyone first, then the rest
 	for _, part := range []struct{ from, to int }{{0, leastSamples}, {leastSamples, int(n)}} {
 		for _, order := range orders {
 			for i := part.from; i < min(part.to, len(order)); i++ {
-				if err := k.court.File(ctx, courtv1.Claim{Epoch: e.Number, Leaf: order[i],
+				if err := k.file(ctx, e, courtv1.Claim{Leaf: order[i],
 					Source: courtv1.SourceChain}); err != nil {
 					return false, err
 				}
@@ -310,14 +307,70 @@ func (k *Keeper) appeal(ctx context.Context, e sprintv1.Epoch) (more bool, err e
 	return true, nil
 }
 
-// recheckOrder lists the leaves of a target that the chain recomputes, in the order in which it
+// left lists the claims on a subject that were opened and neither passed nor proven wrong: of those
+// without weight, and of holders.
+func (k *Keeper) left(ctx context.Context, e sprintv1.Epoch, s subject) (without,
+	with []unjudgedClaim, err error) {
+	a, err := k.assembly(ctx, e, s)
+	if err != nil {
+		return nil, nil, err
+	}
+	said, _, err := k.opinions(ctx, e, s, a)
+	if err != nil {
+		return nil, nil, err
+	}
+	for t, result := range a.count(said) {
+		if result.passed() {
+			continue
+		}
+		name := a.targets[t].name
+		c, err := k.claim(ctx, e, s, name)
+		if err != nil {
+			return nil, nil, err
+		}
+		if guilty, err := k.guilty(ctx, e.Number, name); err != nil {
+			return nil, nil, err
+		} else if c.ChainSamples > 0 || guilty {
+			continue
+		}
+		wrong, err := k.court.Judgements(ctx, s.epoch(e.Number), name)
+		if err != nil {
+			return nil, nil, err
+		}
+		drawn, err := k.sampled(ctx, e, s, c)
+		if err != nil {
+			return nil, nil, err
+		}
+		if _, _, _, pass := ruleOf(e.Params).Judge(wrongOf(name, drawn, wrong, nil)); !pass {
+			continue // proven wrong
+		}
+		m, err := k.members.Get(ctx, memberKeyOf(e.Number, name))
+		if err != nil && !errors.Is(err, collections.ErrNotFound) {
+			return nil, nil, err
+		}
+		if m.Weight == 0 {
+			without = append(without, unjudgedClaim{s, c})
+		} else {
+			with = append(with, unjudgedClaim{s, c})
+		}
+	}
+	return without, with, nil
+}
+
+// file puts a claim on a leaf before the court, which an epoch hears.
+func (k *Keeper) file(ctx context.Context, e sprintv1.Epoch, c courtv1.Claim) error {
+	c.Epoch, c.HeardIn = subjectOf(c.Leaf).epoch(e.Number), e.Number
+	return k.court.File(ctx, c)
+}
+
+// recheckOrder lists the leaves of a claim that the chain recomputes, in the order in which it
 // does.
-func recheckOrder(chain string, e sprintv1.Epoch, m sprintv1.Member,
+func recheckOrder(chain string, e sprintv1.Epoch, s subject, c sprintv1.Claim,
 	refs []courtv1.LeafRef) []courtv1.LeafRef {
-	out := make([]courtv1.LeafRef, 0, m.ChainSamples)
-	for _, at := range audit.Shuffle(seed.Recheck(chain, e.Number, m.Participant,
-		seed.From(e.Round.Mix)), len(refs)) {
-		if len(out) == int(m.ChainSamples) {
+	out := make([]courtv1.LeafRef, 0, c.ChainSamples)
+	for _, at := range audit.Shuffle(seed.Recheck(chain, e.Number, c.Participant,
+		s.mix(e.Round.Mix)), len(refs)) {
+		if len(out) == int(c.ChainSamples) {
 			break
 		}
 		out = append(out, refs[at])
@@ -325,12 +378,12 @@ func recheckOrder(chain string, e sprintv1.Epoch, m sprintv1.Member,
 	return out
 }
 
-// rechecked returns which of a target's leaves the chain wanted to recompute and did.
-func (k *Keeper) rechecked(ctx context.Context, e sprintv1.Epoch, m sprintv1.Member,
+// rechecked returns which of a claim's leaves the chain wanted to recompute and did.
+func (k *Keeper) rechecked(ctx context.Context, e sprintv1.Epoch, s subject, c sprintv1.Claim,
 	drawn []drawnLog) (map[courtv1.LeafRef]bool, error) {
 	judged := map[courtv1.LeafRef]bool{}
-	for _, leaf := range recheckOrder(chainID(ctx), e, m, leafRefs(m.Participant, drawn)) {
-		if _, ok, err := k.court.Judgement(ctx, e.Number, leaf); err != nil {
+	for _, leaf := range recheckOrder(chainID(ctx), e, s, c, leafRefs(c.Participant, drawn)) {
+		if _, ok, err := k.court.Judgement(ctx, s.epoch(e.Number), leaf); err != nil {
 			return nil, err
 		} else if ok {
 			judged[leaf] = true
@@ -339,9 +392,9 @@ func (k *Keeper) rechecked(ctx context.Context, e sprintv1.Epoch, m sprintv1.Mem
 	return judged, nil
 }
 
-// enough: so many recomputed leaves of a target decide.
-func enough(m sprintv1.Member, judged int) bool {
-	return judged >= min(leastSamples, int(m.ChainSamples)) && judged > 0
+// enough: so many recomputed leaves of a claim decide.
+func enough(c sprintv1.Claim, judged int) bool {
+	return judged >= min(leastSamples, int(c.ChainSamples)) && judged > 0
 }
 
 // heard reports whether the court is done with all claims of members, and with enough leaves of
@@ -354,21 +407,28 @@ func (k *Keeper) heard(ctx context.Context, e sprintv1.Epoch) (bool, error) {
 	if members, err := k.court.PendingOfMembers(ctx); err != nil || members {
 		return false, err
 	}
-	roster, err := k.roster(ctx, e.Number)
-	if err != nil {
-		return false, err
-	}
-	for _, m := range roster {
-		if m.ChainSamples == 0 || convicted(m) {
-			continue
-		}
-		drawn, err := k.sampled(ctx, e, m)
+	for _, s := range judged(e) {
+		claims, err := k.claims(ctx, e, s)
 		if err != nil {
 			return false, err
 		}
-		judged, err := k.rechecked(ctx, e, m, drawn)
-		if err != nil || !enough(m, len(judged)) {
-			return false, err
+		for _, c := range claims {
+			if c.ChainSamples == 0 {
+				continue
+			}
+			if guilty, err := k.guilty(ctx, e.Number, c.Participant); err != nil {
+				return false, err
+			} else if guilty {
+				continue
+			}
+			drawn, err := k.sampled(ctx, e, s, c)
+			if err != nil {
+				return false, err
+			}
+			judged, err := k.rechecked(ctx, e, s, c, drawn)
+			if err != nil || !enough(c, len(judged)) {
+				return false, err
+			}
 		}
 	}
 	return true, nil

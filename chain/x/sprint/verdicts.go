@@ -21,15 +21,16 @@ import (
 // record returns a member's part in the validation as far as its step of a phase finds it: the step
 // before is done, and this one is not. The same answers whether a message is owed and whether it is
 // taken.
-func (k *Keeper) record(ctx context.Context, e sprintv1.Epoch, voter string,
+func (k *Keeper) record(ctx context.Context, e sprintv1.Epoch, s subject, voter string,
 	phase sprintv1.Phase) (sprintv1.VerdictRecord, error) {
 	if e.Phase != phase {
 		return sprintv1.VerdictRecord{}, ErrPhase.Wrapf("this is taken in %s; epoch %d is in %s",
 			phase.Word(), e.Number, e.Phase.Word())
 	}
-	r, err := k.verdicts.Get(ctx, memberKeyOf(e.Number, voter))
+	r, err := k.of[s].verdicts.Get(ctx, memberKeyOf(e.Number, voter))
 	if errors.Is(err, collections.ErrNotFound) {
-		return r, ErrNotDrawn.Wrapf("nothing fell to %s to judge in epoch %d", voter, e.Number)
+		return r, ErrNotDrawn.Wrapf("no %s fell to %s to judge in epoch %d", s.word(), voter,
+			e.Number)
 	} else if err != nil {
 		return r, err
 	}
@@ -45,7 +46,7 @@ func (k *Keeper) record(ctx context.Context, e sprintv1.Epoch, voter string,
 			err = ErrDone.Wrapf("%s has revealed its verdict already", voter)
 		}
 	case sprintv1.PhaseCheck:
-		if len(checks(chainID(ctx), e, r)) == 0 {
+		if len(checks(chainID(ctx), e, s, r)) == 0 {
 			err = ErrNotDrawn.Wrapf("no middle digests of %s are drawn; the beacon of epoch %d "+
 				"may still be awaited", voter, e.Number)
 		} else if r.OpenHeight > 0 {
@@ -62,7 +63,8 @@ func (s msgServer) CommitVerdict(ctx context.Context,
 	if err != nil {
 		return nil, err
 	}
-	r, err := s.record(ctx, e, msg.Participant, sprintv1.PhaseValidate)
+	of := about(msg.Stream)
+	r, err := s.record(ctx, e, of, msg.Participant, sprintv1.PhaseValidate)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +76,7 @@ func (s msgServer) CommitVerdict(ctx context.Context,
 		return nil, err
 	}
 	return &sprintv1.MsgCommitVerdictResponse{},
-		s.verdicts.Set(ctx, memberKeyOf(e.Number, msg.Participant), r)
+		s.of[of].verdicts.Set(ctx, memberKeyOf(e.Number, msg.Participant), r)
 }
 
 // RevealVerdict shows a verdict and puts every leaf it names before the court.
@@ -84,7 +86,8 @@ func (s msgServer) RevealVerdict(ctx context.Context,
 	if err != nil {
 		return nil, err
 	}
-	r, err := s.record(ctx, e, msg.Participant, sprintv1.PhaseReveal)
+	of := about(msg.Stream)
+	r, err := s.record(ctx, e, of, msg.Participant, sprintv1.PhaseReveal)
 	if err != nil {
 		return nil, err
 	}
@@ -93,8 +96,8 @@ func (s msgServer) RevealVerdict(ctx context.Context,
 			len(msg.Salt), len(msg.Body), sprintv1.MaxVerdictBytes)
 	}
 	gas(ctx, uint64(len(msg.Body))*sprintv1.GasVerdictByte+sprintv1.GasVerdict, "verdict")
-	if h := seed.VerdictCommit(chainID(ctx), e.Number, 1, msg.Participant, seed.From(msg.Salt),
-		msg.Body); !bytes.Equal(h[:], r.Hash) {
+	if h := seed.VerdictCommit(chainID(ctx), e.Number, of.round(), msg.Participant,
+		seed.From(msg.Salt), msg.Body); !bytes.Equal(h[:], r.Hash) {
 		return nil, ErrInvalid.Wrap("the reveal does not match what was committed to")
 	}
 	body, err := readBody(msg.Body)
@@ -102,7 +105,7 @@ func (s msgServer) RevealVerdict(ctx context.Context,
 		return nil, ErrInvalid.Wrapf("verdict: %v", err)
 	}
 	gas(ctx, uint64(len(body.Mismatches))*sprintv1.GasClaim, "named leaves")
-	d, err := s.docketOf(unmetered(ctx), e, msg.Participant)
+	d, err := s.docketOf(unmetered(ctx), e, of, msg.Participant)
 	if err != nil {
 		return nil, err
 	}
@@ -112,13 +115,12 @@ func (s msgServer) RevealVerdict(ctx context.Context,
 		return nil, ErrInvalid.Wrap(err.Error())
 	}
 	for _, leaf := range named {
-		claim := courtv1.Claim{Epoch: e.Number, Claimant: msg.Participant,
-			Source: courtv1.SourceVerdict, Leaf: leaf}
-		if err := s.court.File(ctx, claim); err != nil {
+		claim := courtv1.Claim{Claimant: msg.Participant, Source: courtv1.SourceVerdict, Leaf: leaf}
+		if err := s.file(ctx, e, claim); err != nil {
 			return nil, err
 		}
 	}
-	r.RevealHeight, r.Body, r.Leaves = height(ctx), &body, uint32(judged(d.owed, body.Votes))
+	r.RevealHeight, r.Body, r.Leaves = height(ctx), &body, uint32(rerun(d.owed, body.Votes))
 	if err := s.note(ctx, func(p *sprintv1.Progress) {
 		p.Revealed++
 		if r.Leaves > 0 {
@@ -128,7 +130,7 @@ func (s msgServer) RevealVerdict(ctx context.Context,
 		return nil, err
 	}
 	return &sprintv1.MsgRevealVerdictResponse{},
-		s.verdicts.Set(ctx, memberKeyOf(e.Number, msg.Participant), r)
+		s.of[of].verdicts.Set(ctx, memberKeyOf(e.Number, msg.Participant), r)
 }
 
 // readBody decodes the body of a verdict, which has one encoding.
@@ -177,7 +179,7 @@ func checkVerdict(rule audit.Rule, body sprintv1.VerdictBody, owed []owed,
 		return nil, fmt.Errorf("mismatch %d is of duty %d, which has no vote, or is out of order",
 			len(body.Mismatches)-len(left), left[0].Duty)
 	}
-	if judged := judged(owed, body.Votes); judged > 0 && len(body.Middles) != 32 || judged == 0 &&
+	if judged := rerun(owed, body.Votes); judged > 0 && len(body.Middles) != 32 || judged == 0 &&
 		len(body.Middles) != 0 {
 		return nil, fmt.Errorf("root of middle digests of %d bytes over %d leaves; want 32, and "+
 			"none where nothing is judged", len(body.Middles), judged)
@@ -247,11 +249,12 @@ func (s msgServer) OpenMiddles(ctx context.Context,
 	if err != nil {
 		return nil, err
 	}
-	r, err := s.record(ctx, e, msg.Participant, sprintv1.PhaseCheck)
+	of := about(msg.Stream)
+	r, err := s.record(ctx, e, of, msg.Participant, sprintv1.PhaseCheck)
 	if err != nil {
 		return nil, err
 	}
-	positions := checks(chainID(ctx), e, r)
+	positions := checks(chainID(ctx), e, of, r)
 	switch {
 	case len(msg.Middles) != 8*len(positions):
 		return nil, ErrInvalid.Wrapf("%d bytes of middle digests; want 8 for each of %d leaves",
@@ -278,7 +281,7 @@ func (s msgServer) OpenMiddles(ctx context.Context,
 		return nil, err
 	}
 	return &sprintv1.MsgOpenMiddlesResponse{},
-		s.verdicts.Set(ctx, memberKeyOf(e.Number, msg.Participant), r)
+		s.of[of].verdicts.Set(ctx, memberKeyOf(e.Number, msg.Participant), r)
 }
 
 // Dispute puts an opened leaf, or a middle digest that a voter opened, before the court.
@@ -293,7 +296,8 @@ func (s msgServer) Dispute(ctx context.Context,
 	}
 	gas(ctx, sprintv1.GasClaim, "disputed leaf")
 	// how much the accused opened is theirs to decide, within bounds
-	if _, ok, err := s.Exhibit(unmetered(ctx), e.Number, msg.Leaf); err != nil {
+	of := subjectOf(msg.Leaf).epoch(e.Number)
+	if _, ok, err := s.Exhibit(unmetered(ctx), of, msg.Leaf); err != nil {
 		return nil, err
 	} else if !ok {
 		return nil, ErrInvalid.Wrapf("leaf %s was not drawn and opened in epoch %d",
@@ -308,7 +312,7 @@ func (s msgServer) Dispute(ctx context.Context,
 		}
 	}
 	return &sprintv1.MsgDisputeResponse{},
-		s.court.File(ctx, courtv1.Claim{Epoch: e.Number, Leaf: msg.Leaf, Claimant: msg.Participant,
+		s.file(ctx, e, courtv1.Claim{Leaf: msg.Leaf, Claimant: msg.Participant,
 			Source: courtv1.SourceDispute, Voter: msg.Voter})
 }
 
