@@ -110,7 +110,7 @@ func Register(ctx context.Context, c Config, r Registration) error {
 func registration(ctx context.Context, c Config, r Registration,
 	conn *grpc.ClientConn) (*registryv1.MsgRegister, error) {
 	possession, err := registryv1.NewLocalClient(conn).Possession(ctx,
-		&registryv1.PossessionRequest{Participant: c.Participant})
+		&registryv1.PossessionRequest{Participant: c.Participant, Next: true})
 	if err != nil {
 		return nil, fmt.Errorf("host: the node at %s does not prove its keys; is it running, and "+
 			"does it have its own priv_validator_key.json and vrf_key.json? %w", c.GRPC, err)

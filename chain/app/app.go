@@ -76,8 +76,9 @@ type App struct {
 	configurator module.Configurator
 	upgrades     changes
 	basics       module.BasicManager
-	self         identity
+	self         *identity
 	progress     func() registryv1.ProgressResponse // nil where no node runs
+	rotation     func(Generation) error             // makes keys; nil where no node runs
 }
 
 var _ servertypes.Application = (*App)(nil)

@@ -321,9 +321,43 @@ func TestLocalService(t *testing.T) {
 		!bytes.Equal(proofs.VrfProof, possession.Vrf) {
 		t.Error("proves its keys otherwise than its folder does")
 	}
+	// Its keys are registered, so the next ones are new, the same each time until they are
+	// registered, too, and no reason to sign with them.
+	next := &registryv1.PossessionRequest{Participant: p.Address, Next: true}
+	made, err := local.Possession(ctx, next)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := local.Possession(ctx, next)
+	if err != nil || !bytes.Equal(again.ConsensusKey, made.ConsensusKey) ||
+		!bytes.Equal(again.VrfKey, made.VrfKey) {
+		t.Errorf("asked again it makes others, %v", err)
+	}
+	if bytes.Equal(made.ConsensusKey, known.ConsensusKey) ||
+		bytes.Equal(made.VrfKey, known.VrfKey) {
+		t.Error("the next keys are those that are registered")
+	}
+	fresh := known
+	fresh.ConsensusKey, fresh.VrfKey = made.ConsensusKey, made.VrfKey
+	if err := registry.VerifyPossession(chainID, fresh, registryv1.Possession{
+		Consensus: made.ConsensusProof, Vrf: made.VrfProof, Host: possession.Host}); err != nil {
+		t.Error(err)
+	}
+	if beat, err = local.Heartbeat(ctx, &registryv1.HeartbeatRequest{Participant: p.Address,
+		Epoch: 6}); err != nil {
+		t.Fatal(err)
+	}
+	if o, err = beaconv1.NewQueryClient(conn).Output(ctx,
+		&beaconv1.QueryOutputRequest{Height: beat.Height}); err != nil {
+		t.Fatal(err)
+	}
+	if err := registry.VerifyHeartbeat(known, chainID, 6, beat.Height, seed.Seed(o.Output.Value),
+		beat.Signature); err != nil {
+		t.Errorf("beats with a key that is not registered: %v", err)
+	}
 	mallory := "cpc1ukpphzhxt0r82kw4zczkk6hej0gkr72j4329ms"
 	if _, err := local.Possession(ctx,
-		&registryv1.PossessionRequest{Participant: mallory}); status.Code(err) !=
+		&registryv1.PossessionRequest{Participant: mallory, Next: true}); status.Code(err) !=
 		codes.PermissionDenied {
 		t.Errorf("possession for somebody else: %v", err)
 	}

@@ -3,8 +3,10 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
+	"errors"
 
 	"github.com/cosmos/gogoproto/grpc"
 	"google.golang.org/grpc/codes"
@@ -44,8 +46,9 @@ func (l local) Progress(context.Context, *registryv1.ProgressRequest) (*registry
 // speaksFor refuses requests about anybody but the configured participant.
 func (l local) speaksFor(participant string) error {
 	self := l.app.self
+	consensus, _ := self.newest()
 	switch {
-	case self.consensus == nil:
+	case consensus == nil:
 		return status.Error(codes.FailedPrecondition, "this node has no consensus key file; with "+
 			"a remote signer, ask the signer's operator for heartbeats")
 	case self.participant == "":
@@ -79,12 +82,36 @@ func (l local) Heartbeat(_ context.Context,
 	if err != nil {
 		return nil, status.Error(codes.Internal, err.Error())
 	}
-	signature, err := registry.Beat(l.app.self.consensus, l.app.ChainID(), r.Participant,
+	key, err := l.signs(ctx, r.Participant)
+	if err != nil {
+		return nil, err
+	}
+	signature, err := registry.Beat(key, l.app.ChainID(), r.Participant,
 		r.Epoch, last.Height, value)
 	if err != nil {
 		return nil, status.Error(codes.Unavailable, err.Error())
 	}
 	return &registryv1.HeartbeatResponse{Height: last.Height, Signature: signature}, nil
+}
+
+// signs is the consensus key that the registration of a participant names; before there is one, the
+// newest.
+func (l local) signs(ctx context.Context, participant string) (ed25519.PrivateKey, error) {
+	p, err := l.app.Registry.Record(ctx, participant)
+	if errors.Is(err, registry.ErrUnknown) {
+		key, _ := l.app.self.newest()
+		return key, nil
+	}
+	if err != nil {
+		return nil, status.Error(codes.Internal, err.Error())
+	}
+	key := l.app.self.held(p.ConsensusKey, consensusKeys)
+	if key == nil {
+		return nil, status.Errorf(codes.FailedPrecondition, "%s registered the consensus key %x, "+
+			"which this node has not: put its file, and what it signed last, back from a backup",
+			p.Moniker, p.ConsensusKey)
+	}
+	return key, nil
 }
 
 // Possession proves the keys that this node would validate with.
@@ -93,19 +120,64 @@ func (l local) Possession(_ context.Context,
 	if err := l.speaksFor(r.Participant); err != nil {
 		return nil, err
 	}
-	self := l.app.self
-	if self.vrf == nil {
-		return nil, status.Errorf(codes.FailedPrecondition, "this node has no VRF key at %s",
-			self.vrfPath)
+	consensus, own := l.app.self.newest()
+	if r.Next {
+		var err error
+		if consensus, own, err = l.next(r.Participant); err != nil {
+			return nil, err
+		}
 	}
-	consensusKey, vrfKey := self.consensus[ed25519.SeedSize:], self.vrf[ed25519.SeedSize:]
+	if own == nil {
+		return nil, status.Errorf(codes.FailedPrecondition, "this node has no VRF key at %s",
+			l.app.self.first.VRF)
+	}
+	consensusKey, vrfKey := consensus[ed25519.SeedSize:], own[ed25519.SeedSize:]
 	forConsensus := seed.Possession(l.app.ChainID(), registry.RoleConsensus,
 		r.Participant, consensusKey)
 	forVRF := seed.Possession(l.app.ChainID(), registry.RoleVRF, r.Participant, vrfKey)
 	return &registryv1.PossessionResponse{
 		ConsensusKey:   consensusKey,
 		VrfKey:         vrfKey,
-		ConsensusProof: ed25519.Sign(self.consensus, forConsensus[:]),
-		VrfProof:       vrf.Prove(self.vrf, forVRF[:]),
+		ConsensusProof: ed25519.Sign(consensus, forConsensus[:]),
+		VrfProof:       vrf.Prove(own, forVRF[:]),
 	}, nil
+}
+
+// ServeRotation has the node's gRPC server make the keys of a rotation by make, which writes those
+// that are missing. It is called before that server starts.
+func (app *App) ServeRotation(make func(Generation) error) { app.rotation = make }
+
+// next are the keys of a participant's next rotation, or registration: this node's newest ones, if
+// nobody has registered one of them yet, and new ones otherwise. So a rotation that was
+// interrupted goes on with the keys that it has made, and who comes back after leaving has a
+// consensus key that the chain takes.
+func (l local) next(participant string) (consensus, own ed25519.PrivateKey, err error) {
+	if l.app.rotation == nil || l.app.self.home == "" {
+		return nil, nil, status.Error(codes.Unimplemented, "this node makes no keys")
+	}
+	ctx, err := l.app.CreateQueryContextWithCheckHeader(0, false, false)
+	if err != nil {
+		return nil, nil, status.Errorf(codes.Unavailable, "no committed block yet: %v", err)
+	}
+	p, err := l.app.Registry.Record(ctx, participant)
+	if err != nil && !errors.Is(err, registry.ErrUnknown) {
+		return nil, nil, status.Error(codes.Internal, err.Error())
+	}
+	taken := func(consensus, own ed25519.PrivateKey) (bool, error) {
+		if own != nil && (bytes.Equal(p.VrfKey, own[ed25519.SeedSize:]) ||
+			p.Rotation != nil && bytes.Equal(p.Rotation.VrfKey, own[ed25519.SeedSize:])) {
+			return true, nil
+		}
+		if consensus == nil {
+			return false, nil
+		}
+		_, found, err := l.app.Registry.ByConsensusAddress(ctx,
+			registry.ConsensusAddress(consensus[ed25519.SeedSize:]))
+		return found, err
+	}
+	consensus, own, err = l.app.self.next(l.app.rotation, taken)
+	if err != nil {
+		return nil, nil, status.Error(codes.Internal, err.Error())
+	}
+	return consensus, own, nil
 }

@@ -82,11 +82,16 @@ func (b *budget) take(c candidate) {
 // prepare makes a block: the proof, then what waits.
 func (p proposals) prepare(ctx sdk.Context,
 	req *abci.RequestPrepareProposal) (*abci.ResponsePrepareProposal, error) {
-	if p.app.self.vrf == nil {
-		return nil, fmt.Errorf("app: cannot propose block %d: there is no VRF key at %s",
-			req.Height, p.app.self.vrfPath)
+	owner, _, err := p.app.Registry.ByConsensusAddress(ctx, req.ProposerAddress)
+	if err != nil {
+		return nil, err
 	}
-	proof, err := p.app.Beacon.Prove(ctx, req.ProposerAddress, p.app.self.vrf)
+	key := p.app.self.held(owner.VrfKey, vrfKeys)
+	if key == nil {
+		return nil, fmt.Errorf("app: cannot propose block %d: the VRF key %x of %s is not at %s",
+			req.Height, owner.VrfKey, owner.Moniker, p.app.self.first.VRF)
+	}
+	proof, err := p.app.Beacon.Prove(ctx, req.ProposerAddress, key)
 	if err != nil {
 		return nil, err
 	}

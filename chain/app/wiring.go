@@ -154,8 +154,9 @@ func (n network) CurrentEpoch(ctx context.Context) (uint64, error) {
 func (n network) KeepEpochs(ctx context.Context) (uint64, error) {
 	return n.app.Sprint.KeepEpochs(ctx)
 }
-func (n network) Holds(ctx context.Context, participant string, consensusKey []byte) (bool, error) {
-	return n.app.Credit.Holds(ctx, participant, consensusKey)
+func (n network) Holds(ctx context.Context, participant string,
+	consensusKeys ...[]byte) (bool, error) {
+	return n.app.Credit.Holds(ctx, participant, consensusKeys...)
 }
 
 func (app *App) addModules() error {
@@ -177,7 +178,7 @@ func (app *App) addModules() error {
 		sprint.NewAppModule(cdc, app.Sprint),
 	)
 	app.modules.SetOrderPreBlockers(upgradetypes.ModuleName, authtypes.ModuleName)
-	app.modules.SetOrderBeginBlockers(court.Name, authz.ModuleName)
+	app.modules.SetOrderBeginBlockers(court.Name, credit.Name, authz.ModuleName)
 	// bank first, as the SDK asks for; the court before the Sprint, which asks whether it is done;
 	// collateral after all that slashes, so that nothing is paid that the block takes; credit last,
 	// when all that changes powers has happened.

@@ -264,7 +264,7 @@ func (e *export) registrations() *registryv1.GenesisState {
 		return epoch - now
 	}
 	gs := &registryv1.GenesisState{Params: e.registry.Params,
-		PendingParams: e.registry.PendingParams}
+		PendingParams: e.registry.PendingParams, UsedKeys: e.registry.UsedKeys}
 	for _, p := range e.registry.Participants {
 		q := registryv1.Participant{
 			Address: p.Address, Moniker: p.Moniker, ConsensusKey: p.ConsensusKey, VrfKey: p.VrfKey,
@@ -272,6 +272,11 @@ func (e *export) registrations() *registryv1.GenesisState {
 			JailedUntil: ahead(p.JailedUntil), SilentEpochs: p.SilentEpochs,
 			LotteryFrom: ahead(p.LotteryFrom), Deposit: p.Deposit,
 		}
+		if r := p.Rotation; r != nil {
+			q.Rotation = &registryv1.Rotation{ConsensusKey: r.ConsensusKey, VrfKey: r.VrfKey,
+				HostKey: r.HostKey, Epoch: max(1, ahead(r.Epoch))}
+		}
+		q.PreviousConsensusKey = p.PreviousConsensusKey
 		if q.JailedUntil > 0 {
 			q.JailReason = p.JailReason
 		}

@@ -8,6 +8,7 @@
 //	config/node_key.json              names the node among its peers
 //	config/priv_validator_key.json    signs blocks: the consensus key
 //	config/vrf_key.json               feeds the beacon
+//	config/rotation-N, data/rotation-N   the same files, of the Nth rotation of keys
 //	keyring/                          the operator's account and the hot one
 //	participant.json                  all that others need to know; public
 //	data/                             what the node keeps

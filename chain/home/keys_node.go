@@ -4,9 +4,11 @@ package home
 
 import (
 	"crypto/ed25519"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 
 	cmted25519 "github.com/cometbft/cometbft/crypto/ed25519"
 	cmtjson "github.com/cometbft/cometbft/libs/json"
@@ -14,6 +16,7 @@ import (
 	"github.com/cometbft/cometbft/privval"
 
 	"github.com/assaynet/assay/chain/app"
+	"github.com/assaynet/assay/chain/keyfile"
 	"github.com/assaynet/assay/internal/durable"
 	"github.com/assaynet/assay/internal/plain"
 )
@@ -67,4 +70,22 @@ func ConsensusKey(path, state string) (ed25519.PrivateKey, error) {
 		return nil, fmt.Errorf("home: consensus key: %w", err)
 	}
 	return ed25519.PrivateKey(private), nil
+}
+
+// Rotation makes the keys of a rotation that are missing, each whole or not at all. Called again
+// after a crash it makes the rest.
+func Rotation(g app.Generation) error {
+	for _, path := range []string{g.Key, g.State} {
+		if err := durable.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return fmt.Errorf("home: %w", err)
+		}
+	}
+	if _, err := ConsensusKey(g.Key, g.State); err != nil {
+		return err
+	}
+	if _, err := keyfile.Load(g.VRF); !keyfile.Missing(err) {
+		return err
+	}
+	_, err := keyfile.Create(g.VRF, rand.Reader)
+	return err
 }

@@ -22,6 +22,7 @@ import (
 
 	"github.com/assaynet/assay/chain/app"
 	"github.com/assaynet/assay/chain/home"
+	"github.com/assaynet/assay/chain/keyfile"
 	"github.com/assaynet/assay/internal/plain"
 	"github.com/assaynet/assay/poc/signed"
 )
@@ -39,7 +40,7 @@ func identity(c home.Config) error {
 	if comet.PrivValidatorListenAddr != "" { // another program signs
 		return nil
 	}
-	key, state := comet.PrivValidatorKeyFile(), comet.PrivValidatorStateFile()
+	key := comet.PrivValidatorKeyFile()
 	participant := there(filepath.Join(c.Dir, home.Public))
 	used := there(filepath.Join(comet.DBDir(), "blockstore.db"))
 	if !participant && !used && !there(key) {
@@ -62,15 +63,40 @@ func identity(c home.Config) error {
 		}
 		return fmt.Errorf("%w: %s, %s, is not there: %s", ErrIdentity, f.path, f.what, backup)
 	}
-	sign, err := app.LoadConsensusKey(key)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrIdentity, err)
-	}
 	if err := peerKey(comet.NodeKeyFile()); err != nil {
 		return fmt.Errorf("%w: %s, the key by which peers know it, is damaged: %w; %s", ErrIdentity,
 			comet.NodeKeyFile(), err, backup)
 	}
-	if err := lastSigned(state, sign); err != nil {
+	return signing(c)
+}
+
+// signing checks the keys that sign for a node, and its VRF keys, of all generations. In each the
+// record of what a key signed is made before the key.
+func signing(c home.Config) error {
+	all, err := generations(c.Dir, first(c))
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrIdentity, err)
+	}
+	for _, g := range all {
+		key, err := app.LoadConsensusKey(g.Key)
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrIdentity, err)
+		}
+		if key != nil {
+			if err := record(g.State, key); err != nil {
+				return err
+			}
+		}
+		if _, err := keyfile.Load(g.VRF); err != nil && !keyfile.Missing(err) {
+			return fmt.Errorf("%w: %w", ErrIdentity, err)
+		}
+	}
+	return nil
+}
+
+// record checks the record of what a validator's key signed last.
+func record(state string, key ed25519.PrivateKey) error {
+	if err := lastSigned(state, key); err != nil {
 		return fmt.Errorf("%w: %s says what this validator signed last, and cannot be used (%w): "+
 			"without it the node could sign a height twice, for which the chain takes its power "+
 			"away. "+

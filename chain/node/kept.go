@@ -35,6 +35,12 @@ func Kept() []kept.Thing {
 		{What: "what the validator signed last", Where: "data/priv_validator_state.json",
 			Record: 300, Most: 1, Per: "home", Pruner: "rewritten",
 			Damaged: "chain/node.TestFlipsInANode"},
+		{What: "keys of later rotations", Where: "config/rotation-*/*", Record: 400, Most: 1000,
+			Per: "home", Pruner: "none: two files a rotation, at most one in six epochs",
+			Sealed: "the public keys beside them", Damaged: "chain/node.TestFlipsInANode"},
+		{What: "what keys of later rotations signed last", Where: "data/rotation-*/*",
+			Record: 300, Most: 500, Per: "home", Pruner: "rewritten, one file a rotation",
+			Damaged: "chain/node.TestFlipsInANode"},
 		{What: "blocks, states and their indexes", Where: "data/*.db/*", Record: 10 << 10,
 			PerDay: 14_400, Most: 1 << 40, Per: "home", Pruner: "pruning and min-retain-blocks " +
 				"in app.toml", Sealed: "checksums of the database; hashes of the chain",

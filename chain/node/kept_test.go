@@ -61,6 +61,10 @@ func used(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	later := app.Later(dir, 1)
+	if err := home.Rotation(later); err != nil {
+		t.Fatal(err)
+	}
 	config, err := home.Load(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -70,8 +74,10 @@ func used(t *testing.T) string {
 	vote := cmtproto.Vote{Type: cmtproto.PrecommitType, Height: 1234, Round: 1,
 		BlockID: cmtproto.BlockID{Hash: bytes.Repeat([]byte{7}, 32),
 			PartSetHeader: cmtproto.PartSetHeader{Total: 1, Hash: bytes.Repeat([]byte{8}, 32)}}}
-	if err := signs.SignVote("c", &vote); err != nil {
-		t.Fatal(err)
+	for _, key := range []*privval.FilePV{signs, privval.LoadFilePV(later.Key, later.State)} {
+		if err := key.SignVote("c", &vote); err != nil {
+			t.Fatal(err)
+		}
 	}
 	book := pex.NewAddrBook(config.Comet.P2P.AddrBookFile(), true)
 	book.SetLogger(cmtlog.NewNopLogger())
@@ -94,6 +100,7 @@ func used(t *testing.T) string {
 type started struct {
 	Chain, Genesis string
 	Signs, Feeds   []byte
+	Next           string // keys of the next generation, and what it signed
 	Node           string
 	Height         int64
 	Round, Step    int
@@ -133,8 +140,18 @@ func start(dir string, logger log.Logger) (s started, err error) {
 	}
 	signs := privval.LoadFilePV(config.Comet.PrivValidatorKeyFile(),
 		config.Comet.PrivValidatorStateFile())
-	last := signs.LastSignState
+	last, later := signs.LastSignState, app.Later(dir, 1)
+	next, err := app.LoadConsensusKey(later.Key)
+	if err != nil {
+		return s, err
+	}
+	feedsNext, err := keyfile.Load(later.VRF)
+	if err != nil {
+		return s, err
+	}
+	then := privval.LoadFilePV(later.Key, later.State).LastSignState
 	return started{
+		Next:  fmt.Sprintf("%x %x %d %d %d", next, feedsNext, then.Height, then.Round, then.Step),
 		Chain: doc.ChainID, Genesis: fmt.Sprintf("%x", doc.AppHash) + string(doc.AppState),
 		Signs: signs.Key.PrivKey.Bytes(), Feeds: feeds, Node: string(node.ID()),
 		Height: last.Height, Round: int(last.Round), Step: int(last.Step),

@@ -33,9 +33,9 @@ import (
 	cmtcmd "github.com/cometbft/cometbft/cmd/cometbft/commands"
 	cmtcfg "github.com/cometbft/cometbft/config"
 	cmtnode "github.com/cometbft/cometbft/node"
-	"github.com/cometbft/cometbft/privval"
 	"github.com/cometbft/cometbft/proxy"
 	"github.com/cometbft/cometbft/rpc/client/local"
+	sm "github.com/cometbft/cometbft/state"
 	cmttypes "github.com/cometbft/cometbft/types"
 	dbm "github.com/cosmos/cosmos-db"
 	"github.com/syndtr/goleveldb/leveldb"
@@ -126,7 +126,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	}()
 	dbs := databases{guard: g}
 	defer func() { err = errors.Join(err, dbs.close()) }()
-	comet, err := startComet(ctx, config.Comet, &dbs, genesis, g)
+	comet, signs, err := startComet(ctx, config, &dbs, genesis, g)
 	if err != nil {
 		return err
 	}
@@ -143,7 +143,13 @@ func Run(ctx context.Context, o Options) (err error) {
 	stopping, watched := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(watched)
+		followed := make(chan struct{})
+		go func() {
+			defer close(followed)
+			signs.follow(decides.SetPrivValidator, stopping)
+		}()
 		g.watch(comet, decides, stopping)
+		<-followed
 	}()
 	defer func() {
 		close(stopping)
@@ -171,6 +177,9 @@ func (n *Node) run(ctx context.Context, o Options, chain string, g *guard, p *pr
 		now.Disk = room.reason()
 		return now
 	})
+	if n.Config.Comet.PrivValidatorListenAddr == "" { // else another program signs
+		n.App.ServeRotation(home.Rotation)
+	}
 	if err := n.serve(ctx, group, chain, o.Logger); err != nil {
 		return err
 	}
@@ -281,6 +290,16 @@ func open(config home.Config, engine court.Engine, logger log.Logger) (*app.App,
 type databases struct {
 	guard *guard
 	open  []cmtdb.DB
+	state sm.Store // of CometBFT's, once it is open
+}
+
+// next is the validator set of the next block; nil before the first.
+func (d *databases) next() (*cmttypes.ValidatorSet, error) {
+	if d.state == nil {
+		return nil, nil
+	}
+	state, err := d.state.Load()
+	return state.Validators, err
 }
 
 func (d *databases) provide(c *cmtcfg.DBContext) (cmtdb.DB, error) {
@@ -289,6 +308,9 @@ func (d *databases) provide(c *cmtcfg.DBContext) (cmtdb.DB, error) {
 		return nil, err
 	}
 	d.open = append(d.open, db)
+	if c.ID == "state" {
+		d.state = sm.NewStore(db, sm.StoreOptions{})
+	}
 	return watchedDB{db, d.guard}, nil
 }
 
@@ -303,8 +325,9 @@ func (d *databases) close() (err error) {
 
 // startComet runs the blocks that CometBFT has and the app has not, and starts it.
 // A state that does not follow from these blocks is a panic there.
-func startComet(ctx context.Context, config *cmtcfg.Config, dbs *databases,
-	genesis *cmttypes.GenesisDoc, g *guard) (comet *cmtnode.Node, err error) {
+func startComet(ctx context.Context, c home.Config, dbs *databases, genesis *cmttypes.GenesisDoc,
+	g *guard) (comet *cmtnode.Node, signs *signer, err error) {
+	config := c.Comet
 	defer func() {
 		if r := recover(); r != nil {
 			g.fail(g.app.LastBlockHeight()+1, unable(fmt.Errorf("CometBFT: %v", r)))
@@ -315,12 +338,14 @@ func startComet(ctx context.Context, config *cmtcfg.Config, dbs *databases,
 	if err == nil {
 		_, err = home.ConsensusKey(config.PrivValidatorKeyFile(), config.PrivValidatorStateFile())
 	}
+	if err == nil {
+		signs, err = newSigner(c.Dir, first(c), dbs.next, g.logger)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNode, err)
+		return nil, nil, fmt.Errorf("%w: %w", ErrNode, err)
 	}
 	comet, err = cmtnode.NewNodeWithContext(ctx, config,
-		privval.LoadOrGenFilePV(config.PrivValidatorKeyFile(), config.PrivValidatorStateFile()),
-		key,
+		signs, key,
 		proxy.NewLocalClientCreator(&witness{Application: server.NewCometABCIWrapper(g.app),
 			guard: g}),
 		func() (*cmttypes.GenesisDoc, error) { return genesis, nil },
@@ -329,13 +354,13 @@ func startComet(ctx context.Context, config *cmtcfg.Config, dbs *databases,
 		servercmtlog.CometLoggerWrapper{Logger: recorder{g.logger, g.last}},
 	)
 	if err != nil {
-		return nil, fmt.Errorf("%w: CometBFT: %w", ErrNode, err)
+		return nil, nil, fmt.Errorf("%w: CometBFT: %w", ErrNode, err)
 	}
 	g.comet.Store(comet)
 	if err := comet.Start(); err != nil {
-		return nil, fmt.Errorf("%w: CometBFT: %w", ErrNode, err)
+		return nil, nil, fmt.Errorf("%w: CometBFT: %w", ErrNode, err)
 	}
-	return comet, nil
+	return comet, signs, nil
 }
 
 // Export writes the state of a home as a genesis that goes on at the next height.

@@ -217,6 +217,8 @@ func (g *guard) validator(v *cmttypes.Validator) string {
 
 // consensus is what CometBFT's consensus tells of itself.
 type consensus interface {
+	// SetPrivValidator has it ask for its key again.
+	SetPrivValidator(cmttypes.PrivValidator)
 	routine
 	GetRoundState() *cstypes.RoundState
 }

@@ -87,7 +87,8 @@ func New(fast func(context.Context) work.Engine,
 		return host.Run(cmd.Context(), c, o)
 	}
 	cmd.AddCommand(statusCommand(&home), allowCommand(&home), registerCommand(&home),
-		urlCommand(&home), poolCommand(&home), paymentsCommand(&home), checkCommand(&home))
+		rotateCommand(&home), urlCommand(&home), poolCommand(&home), paymentsCommand(&home),
+		checkCommand(&home))
 	return cmd
 }
 

@@ -55,8 +55,10 @@ type host struct {
 	hot *hotKey
 
 	consensus, vrf, key ed25519.PrivateKey
-	nodes               []string
-	cheat               cheat
+	// keys of all generations, of a host that rotates them
+	keys  []ed25519.PrivateKey
+	nodes []string
+	cheat cheat
 	// pays: its duties carry a fee, as those have to that the chain does not expect.
 	pays bool
 	// streams on: between the compute windows it commits, see stream_host_test.go.

@@ -83,8 +83,8 @@ type network struct {
 	value  seed.Seed // of the beacon at height
 	// sets[i] is the validator set of height+1+i
 	sets [2]*cmttypes.ValidatorSet
-	// powers CometBFT was told, by participant
-	told map[string]int64
+	// powers CometBFT was told, by key and by participant
+	byKey, told map[string]int64
 
 	// of the start: machines of those that do not have just gpu-1, and whether hot keys sign
 	nodes   map[string][]string
@@ -93,6 +93,9 @@ type network struct {
 	// strangers have an account in genesis and nothing else
 	strangers []string
 
+	// absent hosts' nodes are down; signed is the set of the last block
+	absent map[string]outage
+	signed *cmttypes.ValidatorSet
 	// misbehaviour goes into the next block.
 	misbehaviour []abci.Misbehavior
 	// queue of transactions for the next block beside those of the hosts.
@@ -173,7 +176,7 @@ func startNamed(t testing.TB, names []string, weight func(name string) uint64,
 	n := &network{t: t, params: simParams(), court: court.LocalnetParams(),
 		cover: collateral.LocalnetParams(), stream: stream.DefaultParams(), engine: &standIn{},
 		byAddr: map[string]*host{}, nodes: map[string][]string{}, jailed: map[string]uint64{},
-		told: map[string]int64{}}
+		told: map[string]int64{}, absent: map[string]outage{}}
 	for _, o := range options {
 		o(n)
 	}
@@ -315,24 +318,28 @@ func (n *network) initChain(state map[string]json.RawMessage, initial int64) {
 	if err != nil {
 		n.t.Fatalf("InitChain: %v", err)
 	}
+	n.byKey = map[string]int64{}
 	var vals []*cmttypes.Validator
 	for _, u := range res.Validators {
 		vals = append(vals, cmttypes.NewValidator(cmted25519.PubKey(u.PubKey.GetEd25519()),
 			u.Power))
 		n.told[n.owner(u)] = u.Power
+		n.byKey[string(u.PubKey.GetEd25519())] = u.Power
 	}
 	set := cmttypes.NewValidatorSet(vals)
 	n.sets = [2]*cmttypes.ValidatorSet{set, set.CopyIncrementProposerPriority(1)}
-	n.height = initial - 1
+	n.signed, n.height = nil, initial-1
 }
 
-func (n *network) owner(u abci.ValidatorUpdate) string {
+func (n *network) owner(u abci.ValidatorUpdate) string { return n.ownerOf(u.PubKey.GetEd25519()) }
+
+func (n *network) ownerOf(key []byte) string {
 	for _, h := range n.hosts {
-		if string(h.consensusKey()) == string(u.PubKey.GetEd25519()) {
+		if string(h.consensusKey()) == string(key) || h.keyOf(key) != nil {
 			return h.name
 		}
 	}
-	n.t.Fatalf("a validator update for a key of nobody: %x", u.PubKey.GetEd25519())
+	n.t.Fatalf("the key of a validator is nobody's: %x", key)
 	return ""
 }
 
@@ -404,7 +411,7 @@ func (n *network) state(ctx sdk.Context) []byte {
 func (n *network) proposer() *host {
 	key := n.sets[0].GetProposer().PubKey.Bytes()
 	for _, h := range n.hosts {
-		if string(h.consensusKey()) == string(key) {
+		if string(h.consensusKey()) == string(key) || h.keyOf(key) != nil {
 			return h
 		}
 	}
@@ -415,8 +422,14 @@ func (n *network) proposer() *host {
 // block makes the next block of these transactions. Its results are in n.results.
 func (n *network) block(txs ...[]byte) {
 	n.t.Helper()
+	if n.stands() {
+		n.t.Fatalf("no block %d: a third of the power is absent", n.height+1)
+	}
+	for n.absent[n.proposer().name] > 0 { // a round without a proposal
+		n.sets[0].IncrementProposerPriority(1)
+	}
 	height, p := n.height+1, n.proposer()
-	address := registry.ConsensusAddress(p.consensusKey())
+	address := n.sets[0].GetProposer().Address
 	alpha := seed.BeaconAlpha(chainID, uint64(height), n.value)
 	name, err := app.Addresses().BytesToString(address)
 	if err != nil {
@@ -431,7 +444,7 @@ func (n *network) block(txs ...[]byte) {
 	if !n.unjudged {
 		judged, err := n.app.ProcessProposal(&abci.RequestProcessProposal{Height: height,
 			Time: blockTime(height), Txs: all, ProposerAddress: address,
-			Misbehavior: n.misbehaviour})
+			Misbehavior: n.misbehaviour, ProposedLastCommit: n.commit()})
 		if err != nil {
 			n.t.Fatalf("ProcessProposal %d: %v", height, err)
 		}
@@ -441,7 +454,8 @@ func (n *network) block(txs ...[]byte) {
 	}
 	began := time.Now()
 	res, err := n.app.FinalizeBlock(&abci.RequestFinalizeBlock{Height: height,
-		Time: blockTime(height), Txs: all, ProposerAddress: address, Misbehavior: n.misbehaviour})
+		Time: blockTime(height), Txs: all, ProposerAddress: address, Misbehavior: n.misbehaviour,
+		DecidedLastCommit: n.commit()})
 	n.took = time.Since(began)
 	if err != nil {
 		n.t.Fatalf("FinalizeBlock %d: %v", height, err)
@@ -460,6 +474,7 @@ func (n *network) block(txs ...[]byte) {
 		n.conserved()
 	}
 	n.rotate()
+	n.takeKeys()
 }
 
 // rotate applies what the last block said about validators to the block after the next, as CometBFT
@@ -470,9 +485,13 @@ func (n *network) rotate() {
 	for _, u := range n.updates {
 		changes = append(changes,
 			cmttypes.NewValidator(cmted25519.PubKey(u.PubKey.GetEd25519()), u.Power))
-		if n.told[n.owner(u)] = u.Power; u.Power == 0 {
-			delete(n.told, n.owner(u))
+		if n.byKey[string(u.PubKey.GetEd25519())] = u.Power; u.Power == 0 {
+			delete(n.byKey, string(u.PubKey.GetEd25519()))
 		}
+	}
+	clear(n.told)
+	for key, power := range n.byKey {
+		n.told[n.ownerOf([]byte(key))] += power
 	}
 	sum := int64(0)
 	for _, p := range n.told {
@@ -489,7 +508,7 @@ func (n *network) rotate() {
 		}
 	}
 	next.IncrementProposerPriority(1)
-	n.sets[0], n.sets[1] = n.sets[1], next
+	n.signed, n.sets[0], n.sets[1] = n.sets[0], n.sets[1], next
 }
 
 // words are the transactions of hosts for one block, after those in the queue.
@@ -510,6 +529,9 @@ func (n *network) listen() (w words) {
 	n.t.Helper()
 	now := n.now()
 	for _, h := range n.hosts {
+		if n.absent[h.name] == gone {
+			continue
+		}
 		msgs := h.act(now)
 		if len(msgs) == 0 {
 			continue

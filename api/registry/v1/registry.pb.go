@@ -138,6 +138,12 @@ type Participant struct {
 	// signing is accepted until its age has passed since; 0: not found yet
 	PowerlessHeight int64 `protobuf:"varint,21,opt,name=powerless_height,json=powerlessHeight,proto3" json:"powerless_height,omitempty"`
 	PowerlessTime   int64 `protobuf:"varint,22,opt,name=powerless_time,json=powerlessTime,proto3" json:"powerless_time,omitempty"`
+	// keys that replace some of those above when an epoch begins; none: no rotation is open
+	Rotation *Rotation `protobuf:"bytes,23,opt,name=rotation,proto3" json:"rotation,omitempty"`
+	// epoch with which the last rotation took effect; 0: there was none
+	RotatedEpoch uint64 `protobuf:"varint,24,opt,name=rotated_epoch,json=rotatedEpoch,proto3" json:"rotated_epoch,omitempty"`
+	// consensus key that the last rotation of one replaced; it signs blocks until a settlement hands its seat on
+	PreviousConsensusKey []byte `protobuf:"bytes,25,opt,name=previous_consensus_key,json=previousConsensusKey,proto3" json:"previous_consensus_key,omitempty"`
 }
 
 func (m *Participant) Reset()         { *m = Participant{} }
@@ -320,6 +326,152 @@ func (m *Participant) GetPowerlessTime() int64 {
 	return 0
 }
 
+func (m *Participant) GetRotation() *Rotation {
+	if m != nil {
+		return m.Rotation
+	}
+	return nil
+}
+
+func (m *Participant) GetRotatedEpoch() uint64 {
+	if m != nil {
+		return m.RotatedEpoch
+	}
+	return 0
+}
+
+func (m *Participant) GetPreviousConsensusKey() []byte {
+	if m != nil {
+		return m.PreviousConsensusKey
+	}
+	return nil
+}
+
+// Rotation replaces keys of a participant. Keys that are empty stay as they are.
+type Rotation struct {
+	ConsensusKey []byte `protobuf:"bytes,1,opt,name=consensus_key,json=consensusKey,proto3" json:"consensus_key,omitempty"`
+	VrfKey       []byte `protobuf:"bytes,2,opt,name=vrf_key,json=vrfKey,proto3" json:"vrf_key,omitempty"`
+	HostKey      []byte `protobuf:"bytes,3,opt,name=host_key,json=hostKey,proto3" json:"host_key,omitempty"`
+	// epoch with whose begin the keys change
+	Epoch uint64 `protobuf:"varint,4,opt,name=epoch,proto3" json:"epoch,omitempty"`
+}
+
+func (m *Rotation) Reset()         { *m = Rotation{} }
+func (m *Rotation) String() string { return proto.CompactTextString(m) }
+func (*Rotation) ProtoMessage()    {}
+func (*Rotation) Descriptor() ([]byte, []int) {
+	return fileDescriptor_964ee0693c1888ce, []int{2}
+}
+func (m *Rotation) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *Rotation) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_Rotation.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *Rotation) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_Rotation.Merge(m, src)
+}
+func (m *Rotation) XXX_Size() int {
+	return m.Size()
+}
+func (m *Rotation) XXX_DiscardUnknown() {
+	xxx_messageInfo_Rotation.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_Rotation proto.InternalMessageInfo
+
+func (m *Rotation) GetConsensusKey() []byte {
+	if m != nil {
+		return m.ConsensusKey
+	}
+	return nil
+}
+
+func (m *Rotation) GetVrfKey() []byte {
+	if m != nil {
+		return m.VrfKey
+	}
+	return nil
+}
+
+func (m *Rotation) GetHostKey() []byte {
+	if m != nil {
+		return m.HostKey
+	}
+	return nil
+}
+
+func (m *Rotation) GetEpoch() uint64 {
+	if m != nil {
+		return m.Epoch
+	}
+	return 0
+}
+
+// UsedKey is a consensus key that was registered once and may never be again.
+type UsedKey struct {
+	// first 20 bytes of the key's SHA-256
+	ConsensusAddress []byte `protobuf:"bytes,1,opt,name=consensus_address,json=consensusAddress,proto3" json:"consensus_address,omitempty"`
+	// whose it was
+	Participant string `protobuf:"bytes,2,opt,name=participant,proto3" json:"participant,omitempty"`
+}
+
+func (m *UsedKey) Reset()         { *m = UsedKey{} }
+func (m *UsedKey) String() string { return proto.CompactTextString(m) }
+func (*UsedKey) ProtoMessage()    {}
+func (*UsedKey) Descriptor() ([]byte, []int) {
+	return fileDescriptor_964ee0693c1888ce, []int{3}
+}
+func (m *UsedKey) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *UsedKey) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_UsedKey.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *UsedKey) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_UsedKey.Merge(m, src)
+}
+func (m *UsedKey) XXX_Size() int {
+	return m.Size()
+}
+func (m *UsedKey) XXX_DiscardUnknown() {
+	xxx_messageInfo_UsedKey.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_UsedKey proto.InternalMessageInfo
+
+func (m *UsedKey) GetConsensusAddress() []byte {
+	if m != nil {
+		return m.ConsensusAddress
+	}
+	return nil
+}
+
+func (m *UsedKey) GetParticipant() string {
+	if m != nil {
+		return m.Participant
+	}
+	return ""
+}
+
 // NodeList is how the state keeps a participant's machines: beside its record, which is read and written far more often.
 type NodeList struct {
 	Nodes         []Node `protobuf:"bytes,1,rep,name=nodes,proto3" json:"nodes"`
@@ -330,7 +482,7 @@ func (m *NodeList) Reset()         { *m = NodeList{} }
 func (m *NodeList) String() string { return proto.CompactTextString(m) }
 func (*NodeList) ProtoMessage()    {}
 func (*NodeList) Descriptor() ([]byte, []int) {
-	return fileDescriptor_964ee0693c1888ce, []int{2}
+	return fileDescriptor_964ee0693c1888ce, []int{4}
 }
 func (m *NodeList) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -386,7 +538,7 @@ func (m *Params) Reset()         { *m = Params{} }
 func (m *Params) String() string { return proto.CompactTextString(m) }
 func (*Params) ProtoMessage()    {}
 func (*Params) Descriptor() ([]byte, []int) {
-	return fileDescriptor_964ee0693c1888ce, []int{3}
+	return fileDescriptor_964ee0693c1888ce, []int{5}
 }
 func (m *Params) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -436,13 +588,15 @@ type GenesisState struct {
 	Possessions []Possession `protobuf:"bytes,3,rep,name=possessions,proto3" json:"possessions"`
 	// parameters that a vote has passed and that the next epoch starts with
 	PendingParams *Params `protobuf:"bytes,4,opt,name=pending_params,json=pendingParams,proto3" json:"pending_params,omitempty"`
+	// consensus keys that no participant has any longer, by address
+	UsedKeys []UsedKey `protobuf:"bytes,5,rep,name=used_keys,json=usedKeys,proto3" json:"used_keys"`
 }
 
 func (m *GenesisState) Reset()         { *m = GenesisState{} }
 func (m *GenesisState) String() string { return proto.CompactTextString(m) }
 func (*GenesisState) ProtoMessage()    {}
 func (*GenesisState) Descriptor() ([]byte, []int) {
-	return fileDescriptor_964ee0693c1888ce, []int{4}
+	return fileDescriptor_964ee0693c1888ce, []int{6}
 }
 func (m *GenesisState) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -499,6 +653,13 @@ func (m *GenesisState) GetPendingParams() *Params {
 	return nil
 }
 
+func (m *GenesisState) GetUsedKeys() []UsedKey {
+	if m != nil {
+		return m.UsedKeys
+	}
+	return nil
+}
+
 // Possession holds what shows that a registrant owns its keys.
 type Possession struct {
 	// Ed25519 signature by the consensus key over seed.Possession(chain, "consensus", participant, key)
@@ -513,7 +674,7 @@ func (m *Possession) Reset()         { *m = Possession{} }
 func (m *Possession) String() string { return proto.CompactTextString(m) }
 func (*Possession) ProtoMessage()    {}
 func (*Possession) Descriptor() ([]byte, []int) {
-	return fileDescriptor_964ee0693c1888ce, []int{5}
+	return fileDescriptor_964ee0693c1888ce, []int{7}
 }
 func (m *Possession) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -577,7 +738,7 @@ func (m *MsgRegister) Reset()         { *m = MsgRegister{} }
 func (m *MsgRegister) String() string { return proto.CompactTextString(m) }
 func (*MsgRegister) ProtoMessage()    {}
 func (*MsgRegister) Descriptor() ([]byte, []int) {
-	return fileDescriptor_964ee0693c1888ce, []int{6}
+	return fileDescriptor_964ee0693c1888ce, []int{8}
 }
 func (m *MsgRegister) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -662,7 +823,7 @@ func (m *MsgRegisterResponse) Reset()         { *m = MsgRegisterResponse{} }
 func (m *MsgRegisterResponse) String() string { return proto.CompactTextString(m) }
 func (*MsgRegisterResponse) ProtoMessage()    {}
 func (*MsgRegisterResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_964ee0693c1888ce, []int{7}
+	return fileDescriptor_964ee0693c1888ce, []int{9}
 }
 func (m *MsgRegisterResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -700,7 +861,7 @@ func (m *MsgSetNodes) Reset()         { *m = MsgSetNodes{} }
 func (m *MsgSetNodes) String() string { return proto.CompactTextString(m) }
 func (*MsgSetNodes) ProtoMessage()    {}
 func (*MsgSetNodes) Descriptor() ([]byte, []int) {
-	return fileDescriptor_964ee0693c1888ce, []int{8}
+	return fileDescriptor_964ee0693c1888ce, []int{10}
 }
 func (m *MsgSetNodes) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -750,7 +911,7 @@ func (m *MsgSetNodesResponse) Reset()         { *m = MsgSetNodesResponse{} }
 func (m *MsgSetNodesResponse) String() string { return proto.CompactTextString(m) }
 func (*MsgSetNodesResponse) ProtoMessage()    {}
 func (*MsgSetNodesResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_964ee0693c1888ce, []int{9}
+	return fileDescriptor_964ee0693c1888ce, []int{11}
 }
 func (m *MsgSetNodesResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -787,7 +948,7 @@ func (m *MsgLeave) Reset()         { *m = MsgLeave{} }
 func (m *MsgLeave) String() string { return proto.CompactTextString(m) }
 func (*MsgLeave) ProtoMessage()    {}
 func (*MsgLeave) Descriptor() ([]byte, []int) {
-	return fileDescriptor_964ee0693c1888ce, []int{10}
+	return fileDescriptor_964ee0693c1888ce, []int{12}
 }
 func (m *MsgLeave) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -830,7 +991,7 @@ func (m *MsgLeaveResponse) Reset()         { *m = MsgLeaveResponse{} }
 func (m *MsgLeaveResponse) String() string { return proto.CompactTextString(m) }
 func (*MsgLeaveResponse) ProtoMessage()    {}
 func (*MsgLeaveResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_964ee0693c1888ce, []int{11}
+	return fileDescriptor_964ee0693c1888ce, []int{13}
 }
 func (m *MsgLeaveResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -859,6 +1020,129 @@ func (m *MsgLeaveResponse) XXX_DiscardUnknown() {
 
 var xxx_messageInfo_MsgLeaveResponse proto.InternalMessageInfo
 
+// MsgRotateKeys names one key at least; a key that is empty stays as it is, and so is its proof.
+type MsgRotateKeys struct {
+	Address      string `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+	ConsensusKey []byte `protobuf:"bytes,2,opt,name=consensus_key,json=consensusKey,proto3" json:"consensus_key,omitempty"`
+	VrfKey       []byte `protobuf:"bytes,3,opt,name=vrf_key,json=vrfKey,proto3" json:"vrf_key,omitempty"`
+	HostKey      []byte `protobuf:"bytes,4,opt,name=host_key,json=hostKey,proto3" json:"host_key,omitempty"`
+	// by the new keys, as for a registration
+	Possession Possession `protobuf:"bytes,5,opt,name=possession,proto3" json:"possession"`
+}
+
+func (m *MsgRotateKeys) Reset()         { *m = MsgRotateKeys{} }
+func (m *MsgRotateKeys) String() string { return proto.CompactTextString(m) }
+func (*MsgRotateKeys) ProtoMessage()    {}
+func (*MsgRotateKeys) Descriptor() ([]byte, []int) {
+	return fileDescriptor_964ee0693c1888ce, []int{14}
+}
+func (m *MsgRotateKeys) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgRotateKeys) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgRotateKeys.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgRotateKeys) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgRotateKeys.Merge(m, src)
+}
+func (m *MsgRotateKeys) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgRotateKeys) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgRotateKeys.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgRotateKeys proto.InternalMessageInfo
+
+func (m *MsgRotateKeys) GetAddress() string {
+	if m != nil {
+		return m.Address
+	}
+	return ""
+}
+
+func (m *MsgRotateKeys) GetConsensusKey() []byte {
+	if m != nil {
+		return m.ConsensusKey
+	}
+	return nil
+}
+
+func (m *MsgRotateKeys) GetVrfKey() []byte {
+	if m != nil {
+		return m.VrfKey
+	}
+	return nil
+}
+
+func (m *MsgRotateKeys) GetHostKey() []byte {
+	if m != nil {
+		return m.HostKey
+	}
+	return nil
+}
+
+func (m *MsgRotateKeys) GetPossession() Possession {
+	if m != nil {
+		return m.Possession
+	}
+	return Possession{}
+}
+
+type MsgRotateKeysResponse struct {
+	// epoch with whose begin the keys change
+	Epoch uint64 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+}
+
+func (m *MsgRotateKeysResponse) Reset()         { *m = MsgRotateKeysResponse{} }
+func (m *MsgRotateKeysResponse) String() string { return proto.CompactTextString(m) }
+func (*MsgRotateKeysResponse) ProtoMessage()    {}
+func (*MsgRotateKeysResponse) Descriptor() ([]byte, []int) {
+	return fileDescriptor_964ee0693c1888ce, []int{15}
+}
+func (m *MsgRotateKeysResponse) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MsgRotateKeysResponse) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MsgRotateKeysResponse.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MsgRotateKeysResponse) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MsgRotateKeysResponse.Merge(m, src)
+}
+func (m *MsgRotateKeysResponse) XXX_Size() int {
+	return m.Size()
+}
+func (m *MsgRotateKeysResponse) XXX_DiscardUnknown() {
+	xxx_messageInfo_MsgRotateKeysResponse.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MsgRotateKeysResponse proto.InternalMessageInfo
+
+func (m *MsgRotateKeysResponse) GetEpoch() uint64 {
+	if m != nil {
+		return m.Epoch
+	}
+	return 0
+}
+
 type MsgUpdateParams struct {
 	Authority string `protobuf:"bytes,1,opt,name=authority,proto3" json:"authority,omitempty"`
 	Params    Params `protobuf:"bytes,2,opt,name=params,proto3" json:"params"`
@@ -868,7 +1152,7 @@ func (m *MsgUpdateParams) Reset()         { *m = MsgUpdateParams{} }
 func (m *MsgUpdateParams) String() string { return proto.CompactTextString(m) }
 func (*MsgUpdateParams) ProtoMessage()    {}
 func (*MsgUpdateParams) Descriptor() ([]byte, []int) {
-	return fileDescriptor_964ee0693c1888ce, []int{12}
+	return fileDescriptor_964ee0693c1888ce, []int{16}
 }
 func (m *MsgUpdateParams) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -918,7 +1202,7 @@ func (m *MsgUpdateParamsResponse) Reset()         { *m = MsgUpdateParamsResponse
 func (m *MsgUpdateParamsResponse) String() string { return proto.CompactTextString(m) }
 func (*MsgUpdateParamsResponse) ProtoMessage()    {}
 func (*MsgUpdateParamsResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_964ee0693c1888ce, []int{13}
+	return fileDescriptor_964ee0693c1888ce, []int{17}
 }
 func (m *MsgUpdateParamsResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -954,7 +1238,7 @@ func (m *QueryParamsRequest) Reset()         { *m = QueryParamsRequest{} }
 func (m *QueryParamsRequest) String() string { return proto.CompactTextString(m) }
 func (*QueryParamsRequest) ProtoMessage()    {}
 func (*QueryParamsRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_964ee0693c1888ce, []int{14}
+	return fileDescriptor_964ee0693c1888ce, []int{18}
 }
 func (m *QueryParamsRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -993,7 +1277,7 @@ func (m *QueryParamsResponse) Reset()         { *m = QueryParamsResponse{} }
 func (m *QueryParamsResponse) String() string { return proto.CompactTextString(m) }
 func (*QueryParamsResponse) ProtoMessage()    {}
 func (*QueryParamsResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_964ee0693c1888ce, []int{15}
+	return fileDescriptor_964ee0693c1888ce, []int{19}
 }
 func (m *QueryParamsResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1044,7 +1328,7 @@ func (m *QueryParticipantRequest) Reset()         { *m = QueryParticipantRequest
 func (m *QueryParticipantRequest) String() string { return proto.CompactTextString(m) }
 func (*QueryParticipantRequest) ProtoMessage()    {}
 func (*QueryParticipantRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_964ee0693c1888ce, []int{16}
+	return fileDescriptor_964ee0693c1888ce, []int{20}
 }
 func (m *QueryParticipantRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1088,7 +1372,7 @@ func (m *QueryParticipantResponse) Reset()         { *m = QueryParticipantRespon
 func (m *QueryParticipantResponse) String() string { return proto.CompactTextString(m) }
 func (*QueryParticipantResponse) ProtoMessage()    {}
 func (*QueryParticipantResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_964ee0693c1888ce, []int{17}
+	return fileDescriptor_964ee0693c1888ce, []int{21}
 }
 func (m *QueryParticipantResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1132,7 +1416,7 @@ func (m *QueryParticipantsRequest) Reset()         { *m = QueryParticipantsReque
 func (m *QueryParticipantsRequest) String() string { return proto.CompactTextString(m) }
 func (*QueryParticipantsRequest) ProtoMessage()    {}
 func (*QueryParticipantsRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_964ee0693c1888ce, []int{18}
+	return fileDescriptor_964ee0693c1888ce, []int{22}
 }
 func (m *QueryParticipantsRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1177,7 +1461,7 @@ func (m *QueryParticipantsResponse) Reset()         { *m = QueryParticipantsResp
 func (m *QueryParticipantsResponse) String() string { return proto.CompactTextString(m) }
 func (*QueryParticipantsResponse) ProtoMessage()    {}
 func (*QueryParticipantsResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_964ee0693c1888ce, []int{19}
+	return fileDescriptor_964ee0693c1888ce, []int{23}
 }
 func (m *QueryParticipantsResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1229,7 +1513,7 @@ func (m *HeartbeatRequest) Reset()         { *m = HeartbeatRequest{} }
 func (m *HeartbeatRequest) String() string { return proto.CompactTextString(m) }
 func (*HeartbeatRequest) ProtoMessage()    {}
 func (*HeartbeatRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_964ee0693c1888ce, []int{20}
+	return fileDescriptor_964ee0693c1888ce, []int{24}
 }
 func (m *HeartbeatRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1282,7 +1566,7 @@ func (m *HeartbeatResponse) Reset()         { *m = HeartbeatResponse{} }
 func (m *HeartbeatResponse) String() string { return proto.CompactTextString(m) }
 func (*HeartbeatResponse) ProtoMessage()    {}
 func (*HeartbeatResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_964ee0693c1888ce, []int{21}
+	return fileDescriptor_964ee0693c1888ce, []int{25}
 }
 func (m *HeartbeatResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1327,13 +1611,16 @@ func (m *HeartbeatResponse) GetSignature() []byte {
 
 type PossessionRequest struct {
 	Participant string `protobuf:"bytes,1,opt,name=participant,proto3" json:"participant,omitempty"`
+	// next asks for the keys of the participant's next rotation. The node makes them where it has none that nobody has
+	// registered yet; without it, the answer is about the newest keys that it has.
+	Next bool `protobuf:"varint,2,opt,name=next,proto3" json:"next,omitempty"`
 }
 
 func (m *PossessionRequest) Reset()         { *m = PossessionRequest{} }
 func (m *PossessionRequest) String() string { return proto.CompactTextString(m) }
 func (*PossessionRequest) ProtoMessage()    {}
 func (*PossessionRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_964ee0693c1888ce, []int{22}
+	return fileDescriptor_964ee0693c1888ce, []int{26}
 }
 func (m *PossessionRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1369,6 +1656,13 @@ func (m *PossessionRequest) GetParticipant() string {
 	return ""
 }
 
+func (m *PossessionRequest) GetNext() bool {
+	if m != nil {
+		return m.Next
+	}
+	return false
+}
+
 type PossessionResponse struct {
 	ConsensusKey   []byte `protobuf:"bytes,1,opt,name=consensus_key,json=consensusKey,proto3" json:"consensus_key,omitempty"`
 	VrfKey         []byte `protobuf:"bytes,2,opt,name=vrf_key,json=vrfKey,proto3" json:"vrf_key,omitempty"`
@@ -1380,7 +1674,7 @@ func (m *PossessionResponse) Reset()         { *m = PossessionResponse{} }
 func (m *PossessionResponse) String() string { return proto.CompactTextString(m) }
 func (*PossessionResponse) ProtoMessage()    {}
 func (*PossessionResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_964ee0693c1888ce, []int{23}
+	return fileDescriptor_964ee0693c1888ce, []int{27}
 }
 func (m *PossessionResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1444,7 +1738,7 @@ func (m *ProgressRequest) Reset()         { *m = ProgressRequest{} }
 func (m *ProgressRequest) String() string { return proto.CompactTextString(m) }
 func (*ProgressRequest) ProtoMessage()    {}
 func (*ProgressRequest) Descriptor() ([]byte, []int) {
-	return fileDescriptor_964ee0693c1888ce, []int{24}
+	return fileDescriptor_964ee0693c1888ce, []int{28}
 }
 func (m *ProgressRequest) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1495,7 +1789,7 @@ func (m *ProgressResponse) Reset()         { *m = ProgressResponse{} }
 func (m *ProgressResponse) String() string { return proto.CompactTextString(m) }
 func (*ProgressResponse) ProtoMessage()    {}
 func (*ProgressResponse) Descriptor() ([]byte, []int) {
-	return fileDescriptor_964ee0693c1888ce, []int{25}
+	return fileDescriptor_964ee0693c1888ce, []int{29}
 }
 func (m *ProgressResponse) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -1583,6 +1877,8 @@ func (m *ProgressResponse) GetDisk() string {
 func init() {
 	proto.RegisterType((*Node)(nil), "assay.registry.v1.Node")
 	proto.RegisterType((*Participant)(nil), "assay.registry.v1.Participant")
+	proto.RegisterType((*Rotation)(nil), "assay.registry.v1.Rotation")
+	proto.RegisterType((*UsedKey)(nil), "assay.registry.v1.UsedKey")
 	proto.RegisterType((*NodeList)(nil), "assay.registry.v1.NodeList")
 	proto.RegisterType((*Params)(nil), "assay.registry.v1.Params")
 	proto.RegisterType((*GenesisState)(nil), "assay.registry.v1.GenesisState")
@@ -1593,6 +1889,8 @@ func init() {
 	proto.RegisterType((*MsgSetNodesResponse)(nil), "assay.registry.v1.MsgSetNodesResponse")
 	proto.RegisterType((*MsgLeave)(nil), "assay.registry.v1.MsgLeave")
 	proto.RegisterType((*MsgLeaveResponse)(nil), "assay.registry.v1.MsgLeaveResponse")
+	proto.RegisterType((*MsgRotateKeys)(nil), "assay.registry.v1.MsgRotateKeys")
+	proto.RegisterType((*MsgRotateKeysResponse)(nil), "assay.registry.v1.MsgRotateKeysResponse")
 	proto.RegisterType((*MsgUpdateParams)(nil), "assay.registry.v1.MsgUpdateParams")
 	proto.RegisterType((*MsgUpdateParamsResponse)(nil), "assay.registry.v1.MsgUpdateParamsResponse")
 	proto.RegisterType((*QueryParamsRequest)(nil), "assay.registry.v1.QueryParamsRequest")
@@ -1612,109 +1910,121 @@ func init() {
 func init() { proto.RegisterFile("assay/registry/v1/registry.proto", fileDescriptor_964ee0693c1888ce) }
 
 var fileDescriptor_964ee0693c1888ce = []byte{
-	// 1622 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xcc, 0x58, 0xcb, 0x6f, 0x1b, 0xc7,
-	0x19, 0xd7, 0xf2, 0x25, 0xf2, 0xe3, 0x43, 0xd2, 0x48, 0xb6, 0x56, 0xb4, 0x2d, 0xc9, 0xeb, 0x87,
-	0x64, 0xb9, 0x20, 0x21, 0xa9, 0x85, 0x01, 0x17, 0x28, 0x0a, 0xd7, 0xcf, 0xd6, 0x32, 0xd4, 0x95,
-	0x5d, 0xa0, 0x3d, 0x94, 0x18, 0x91, 0xc3, 0xe5, 0x5a, 0xe4, 0xce, 0x7a, 0x67, 0x48, 0x5b, 0x2d,
-	0x02, 0x04, 0x0e, 0x72, 0x4e, 0x90, 0x5c, 0x12, 0x1f, 0xf3, 0x07, 0x04, 0x3e, 0xe4, 0x6f, 0x08,
-	0x7c, 0x34, 0x10, 0x20, 0x08, 0x72, 0x70, 0x02, 0x3b, 0x80, 0xff, 0x8d, 0x60, 0x1e, 0xbb, 0x4b,
-	0x52, 0x94, 0x44, 0x3b, 0x97, 0xdc, 0x66, 0x7e, 0xdf, 0xfb, 0xc7, 0x99, 0x6f, 0xbe, 0x25, 0x2c,
-	0x63, 0xc6, 0xf0, 0x7e, 0x35, 0x20, 0x8e, 0xcb, 0x78, 0xb0, 0x5f, 0xed, 0xad, 0x47, 0xeb, 0x8a,
-	0x1f, 0x50, 0x4e, 0xd1, 0x8c, 0xd4, 0xa8, 0x44, 0x68, 0x6f, 0xbd, 0xbc, 0x56, 0xa7, 0xac, 0x43,
-	0x59, 0x75, 0x17, 0x33, 0x52, 0x7d, 0xd4, 0x25, 0xd2, 0x6e, 0x97, 0x70, 0xbc, 0x5e, 0xf5, 0xb1,
-	0xe3, 0x7a, 0x98, 0xbb, 0xd4, 0x53, 0xe6, 0xe5, 0x79, 0xad, 0xdb, 0x61, 0x8e, 0x70, 0xde, 0x61,
-	0x8e, 0x16, 0xcc, 0x39, 0xd4, 0xa1, 0x72, 0x59, 0x15, 0x2b, 0x8d, 0x9e, 0x76, 0x28, 0x75, 0xda,
-	0xa4, 0x8a, 0x7d, 0xb7, 0x8a, 0x3d, 0x8f, 0x72, 0xe9, 0x8b, 0x29, 0xa9, 0xf5, 0x17, 0x48, 0xdd,
-	0xa3, 0x0d, 0x82, 0x4a, 0x90, 0x70, 0x1b, 0xa6, 0xb1, 0x6c, 0xac, 0xe6, 0xec, 0x84, 0xdb, 0x40,
-	0xd3, 0x90, 0xdc, 0x23, 0xfb, 0x66, 0x62, 0xd9, 0x58, 0x2d, 0xd8, 0x62, 0x89, 0xe6, 0x20, 0xed,
-	0x07, 0x94, 0x36, 0xcd, 0xa4, 0xc4, 0xd4, 0xc6, 0xfa, 0x36, 0x03, 0xf9, 0x6d, 0x1c, 0x70, 0xb7,
-	0xee, 0xfa, 0xd8, 0xe3, 0xc8, 0x84, 0x49, 0xdc, 0x68, 0x04, 0x84, 0x31, 0xed, 0x2c, 0xdc, 0x0a,
-	0x49, 0x87, 0x7a, 0xee, 0x1e, 0x09, 0xa4, 0xd7, 0x9c, 0x1d, 0x6e, 0xd1, 0x39, 0x28, 0xd6, 0xa9,
-	0xc7, 0x88, 0xc7, 0xba, 0xac, 0x26, 0xa2, 0xaa, 0x08, 0x85, 0x08, 0xfc, 0x07, 0xd9, 0x47, 0xf3,
-	0x30, 0xd9, 0x0b, 0x9a, 0x52, 0x9c, 0x92, 0xe2, 0x4c, 0x2f, 0x68, 0x0a, 0xc1, 0x02, 0x64, 0x5b,
-	0x94, 0x71, 0x29, 0x49, 0x4b, 0xc9, 0xa4, 0xd8, 0x0b, 0xd1, 0x26, 0xa4, 0x3d, 0xda, 0x20, 0xcc,
-	0xcc, 0x2c, 0x27, 0x57, 0xf3, 0x1b, 0xf3, 0x95, 0x03, 0xc4, 0x57, 0x44, 0xf1, 0xd7, 0x52, 0x2f,
-	0x5e, 0x2d, 0x4d, 0xd8, 0x4a, 0x17, 0x9d, 0x85, 0xc2, 0x43, 0xea, 0x7a, 0xa4, 0x51, 0x23, 0x3e,
-	0xad, 0xb7, 0xcc, 0xc9, 0x65, 0x63, 0x35, 0x65, 0xe7, 0x15, 0x76, 0x43, 0x40, 0x52, 0x05, 0xbb,
-	0x6d, 0xd2, 0xa8, 0x75, 0x3d, 0xee, 0xb6, 0xcd, 0xac, 0x56, 0x91, 0xd8, 0x03, 0x01, 0xa1, 0x25,
-	0x90, 0xdb, 0x5a, 0x40, 0x30, 0xa3, 0x9e, 0x99, 0x93, 0x15, 0x83, 0x80, 0x6c, 0x89, 0xa0, 0x15,
-	0x98, 0x6a, 0x11, 0x1c, 0xf0, 0x5d, 0x82, 0xb9, 0x8e, 0x04, 0xd2, 0x4d, 0x29, 0x82, 0x55, 0xb0,
-	0x73, 0x50, 0x64, 0x6e, 0x9b, 0x78, 0x5a, 0x8b, 0x99, 0x79, 0xa9, 0x56, 0x50, 0xa0, 0xd4, 0x61,
-	0x22, 0x9c, 0xcc, 0x5e, 0x7b, 0x2a, 0x48, 0x15, 0x90, 0x90, 0xf2, 0x72, 0x1d, 0x4a, 0x7e, 0x40,
-	0x7a, 0x2e, 0xed, 0xb2, 0x9a, 0xe2, 0xa4, 0x38, 0x0e, 0x27, 0xc5, 0xd0, 0xe8, 0x9e, 0xe4, 0xe6,
-	0x02, 0x94, 0xea, 0x01, 0x69, 0xb8, 0x3c, 0x62, 0xa7, 0x24, 0x23, 0x15, 0x43, 0x34, 0xe2, 0xa7,
-	0x4d, 0x39, 0x27, 0xc1, 0x7e, 0xad, 0x19, 0xd0, 0x8e, 0x39, 0xa5, 0xf8, 0xd1, 0xd8, 0xcd, 0x80,
-	0x76, 0x84, 0xa7, 0xae, 0x47, 0x7d, 0x12, 0xf3, 0x3c, 0xad, 0x3c, 0x85, 0xa8, 0xf2, 0x74, 0x06,
-	0xc0, 0x6d, 0xb4, 0x49, 0x8d, 0xb9, 0x5e, 0x9d, 0x98, 0x33, 0x52, 0x25, 0x27, 0x90, 0x1d, 0x01,
-	0xa0, 0x53, 0x90, 0x6b, 0x93, 0x26, 0x57, 0x51, 0x90, 0x94, 0x66, 0x05, 0x20, 0x43, 0x5c, 0x81,
-	0xc9, 0x06, 0xf1, 0x29, 0x73, 0xb9, 0x39, 0x2b, 0xe8, 0xbf, 0x76, 0x46, 0x94, 0xf4, 0xe3, 0xab,
-	0xa5, 0x13, 0xea, 0x02, 0xb1, 0xc6, 0x5e, 0xc5, 0xa5, 0xd5, 0x0e, 0xe6, 0xad, 0xca, 0x1d, 0x8f,
-	0xdb, 0xa1, 0xb6, 0x48, 0x5f, 0x54, 0x4d, 0x1e, 0xeb, 0xcc, 0xe6, 0x54, 0xfa, 0x0a, 0x53, 0x79,
-	0x5d, 0x82, 0x69, 0x9f, 0x3e, 0x26, 0x41, 0x9b, 0x30, 0x56, 0x6b, 0x11, 0xd7, 0x69, 0x71, 0xf3,
-	0xc4, 0xb2, 0xb1, 0x9a, 0xb4, 0xa7, 0x22, 0xfc, 0xb6, 0x84, 0x45, 0xa5, 0xb1, 0x2a, 0x77, 0x3b,
-	0xc4, 0x3c, 0x29, 0x15, 0x8b, 0x11, 0x7a, 0xdf, 0xed, 0x10, 0xeb, 0x63, 0x03, 0xb2, 0x82, 0xe4,
-	0xbb, 0x2e, 0xe3, 0xf1, 0xc1, 0x35, 0xde, 0xe1, 0xe0, 0x1e, 0xfc, 0x89, 0x13, 0xef, 0xfe, 0x13,
-	0x5b, 0xcf, 0x0c, 0xc8, 0x6c, 0xe3, 0x00, 0x77, 0x98, 0x60, 0xb7, 0x83, 0x9f, 0xd4, 0xc2, 0x4c,
-	0x8c, 0xd5, 0xa2, 0x9d, 0xed, 0xe0, 0x27, 0xea, 0x28, 0x6c, 0xc3, 0x9c, 0x76, 0x28, 0xfb, 0x49,
-	0x2d, 0xa4, 0x3a, 0x31, 0x0e, 0xd5, 0xb3, 0xfd, 0xa6, 0xd7, 0x63, 0xda, 0xdb, 0xd8, 0x67, 0x24,
-	0x3c, 0xe7, 0x49, 0x7d, 0x6a, 0x04, 0xa6, 0x8e, 0xb9, 0xf5, 0x2c, 0x01, 0x85, 0x5b, 0xc4, 0x23,
-	0xcc, 0x65, 0x3b, 0x1c, 0x73, 0x82, 0xae, 0x40, 0xc6, 0x97, 0xc9, 0xca, 0xfc, 0xf2, 0x1b, 0x0b,
-	0x23, 0x6a, 0x55, 0xd5, 0xe8, 0x6a, 0xb5, 0x3a, 0xba, 0x0d, 0x05, 0x3f, 0x6e, 0x5b, 0x21, 0x55,
-	0x8b, 0xa3, 0xcd, 0x43, 0x35, 0xed, 0x63, 0xc0, 0x12, 0xdd, 0x80, 0xbc, 0x4f, 0x19, 0x23, 0x8c,
-	0x89, 0xb6, 0x6a, 0x26, 0xa5, 0xa3, 0x33, 0xa3, 0x1c, 0x45, 0x5a, 0xda, 0x4f, 0xbf, 0x1d, 0xfa,
-	0x2b, 0x94, 0x7c, 0xe2, 0x35, 0x5c, 0xcf, 0xa9, 0xe9, 0x8a, 0x52, 0xc7, 0x54, 0x64, 0x17, 0xb5,
-	0x81, 0xda, 0x5a, 0xdb, 0x00, 0x71, 0x08, 0x74, 0x1a, 0x72, 0x51, 0xff, 0x94, 0xe4, 0x14, 0xec,
-	0x18, 0x10, 0xed, 0xbd, 0x17, 0x34, 0xc3, 0xf6, 0xde, 0x0b, 0x9a, 0x08, 0x41, 0x4a, 0xb4, 0x4d,
-	0xdd, 0x7b, 0xe5, 0xda, 0xfa, 0x2a, 0x01, 0xf9, 0x2d, 0xe6, 0xd8, 0x32, 0x34, 0x09, 0x7e, 0x5f,
-	0xcd, 0xfd, 0x6f, 0x00, 0x31, 0x7f, 0x66, 0x46, 0x92, 0x35, 0x16, 0xed, 0x7d, 0x66, 0xf1, 0x45,
-	0x9b, 0x1c, 0xff, 0xa2, 0x5d, 0x2d, 0x3c, 0x7d, 0xfb, 0x7c, 0x2d, 0x2c, 0xdd, 0x3a, 0x01, 0xb3,
-	0x7d, 0x1c, 0xd9, 0x84, 0xf9, 0xa2, 0x32, 0xeb, 0xa1, 0xa4, 0x6e, 0x87, 0x70, 0x75, 0x5d, 0x0e,
-	0xa7, 0x2e, 0x4a, 0x21, 0xf1, 0x1b, 0x53, 0x08, 0x63, 0x45, 0x29, 0x6c, 0x40, 0x76, 0x8b, 0x39,
-	0x77, 0x09, 0xee, 0x91, 0xc3, 0xe3, 0x0f, 0xb9, 0x42, 0x30, 0x1d, 0xda, 0x44, 0x7e, 0x9e, 0xc0,
-	0xd4, 0x16, 0x73, 0x1e, 0xf8, 0x0d, 0xcc, 0x89, 0x6e, 0x0d, 0xa7, 0x21, 0x87, 0xbb, 0xbc, 0x45,
-	0x03, 0x97, 0xef, 0x6b, 0x87, 0x31, 0xd0, 0x77, 0x2b, 0x13, 0xef, 0x74, 0x2b, 0xaf, 0x96, 0x44,
-	0x2e, 0xb1, 0x23, 0x6b, 0x01, 0xe6, 0x87, 0x22, 0x47, 0x49, 0xcd, 0x01, 0xfa, 0xa7, 0x98, 0x93,
-	0x42, 0xf8, 0x51, 0x97, 0x30, 0x6e, 0x7d, 0x64, 0xc0, 0xec, 0x00, 0xac, 0xb4, 0xdf, 0xbf, 0x4f,
-	0x6c, 0xc2, 0xa4, 0xbe, 0x65, 0xc7, 0xd6, 0x62, 0x87, 0x9a, 0xd6, 0x26, 0xcc, 0x87, 0x49, 0x84,
-	0x7d, 0x42, 0x27, 0x78, 0xf8, 0xef, 0x60, 0xed, 0x82, 0x79, 0xd0, 0x48, 0xa7, 0x7f, 0x13, 0xf2,
-	0x7d, 0x3d, 0x47, 0xd7, 0x30, 0x5e, 0xb3, 0xea, 0x37, 0x1c, 0x15, 0x23, 0xa4, 0x0e, 0xdd, 0x04,
-	0x88, 0x47, 0x4d, 0x1d, 0xe2, 0x62, 0x45, 0xf5, 0xef, 0x8a, 0x98, 0x4b, 0x2b, 0x72, 0x2e, 0xad,
-	0xe8, 0xb9, 0xb4, 0xb2, 0x8d, 0x1d, 0xa2, 0x6d, 0xed, 0x3e, 0x4b, 0xeb, 0x6b, 0x03, 0x16, 0x46,
-	0x04, 0xd1, 0x95, 0x0c, 0xf7, 0x5d, 0xe3, 0xbd, 0xfb, 0xee, 0xad, 0x81, 0x7c, 0xd5, 0x8f, 0xb3,
-	0x72, 0x6c, 0xbe, 0x2a, 0x8d, 0x81, 0x84, 0xff, 0x0e, 0xd3, 0xb7, 0xc3, 0x91, 0x2b, 0x24, 0x63,
-	0xf9, 0x20, 0xe1, 0xb9, 0x01, 0x2a, 0xc5, 0x38, 0xac, 0xa6, 0x83, 0x84, 0x7c, 0xa6, 0xd4, 0xc6,
-	0xba, 0x03, 0x33, 0x7d, 0xbe, 0x74, 0xcd, 0x27, 0x21, 0xa3, 0x47, 0x04, 0x43, 0xbe, 0xfc, 0x7a,
-	0x27, 0x2e, 0x11, 0x73, 0x1d, 0x0f, 0xf3, 0x6e, 0x40, 0x74, 0x2b, 0x8e, 0x01, 0xeb, 0x4f, 0x30,
-	0x13, 0xb7, 0xae, 0xb1, 0xf3, 0xb2, 0xbe, 0x30, 0x00, 0xf5, 0xdb, 0xe9, 0x1c, 0x0e, 0xb4, 0x61,
-	0xe3, 0xe8, 0x36, 0x9c, 0x18, 0x68, 0xc3, 0x2b, 0x30, 0x15, 0x5b, 0xf7, 0x7f, 0x05, 0x94, 0x22,
-	0x78, 0x5b, 0xa0, 0x62, 0x64, 0x10, 0x1e, 0x94, 0x8a, 0x6a, 0xe5, 0xd9, 0x5e, 0xd0, 0x94, 0x42,
-	0x6b, 0x06, 0xa6, 0xb6, 0x03, 0xea, 0x88, 0xd3, 0x1e, 0xde, 0xd7, 0xef, 0x0d, 0x98, 0x8e, 0xb1,
-	0x63, 0xf8, 0x42, 0x90, 0x92, 0xf3, 0x53, 0x42, 0xa2, 0x72, 0x2d, 0x7e, 0x86, 0x3a, 0xee, 0x32,
-	0x22, 0xf3, 0xc9, 0xd9, 0x6a, 0x23, 0x3c, 0xe8, 0xc1, 0x3b, 0x25, 0x61, 0xbd, 0x13, 0xe3, 0xa4,
-	0x9c, 0xba, 0x6a, 0x8c, 0x10, 0x4f, 0x3e, 0x28, 0x49, 0x3b, 0x27, 0x91, 0x1d, 0x42, 0x3c, 0x31,
-	0x45, 0x2b, 0x31, 0xa7, 0x1c, 0xb7, 0xe5, 0x9b, 0x92, 0xb4, 0x95, 0xc5, 0x7d, 0x81, 0xc8, 0x6f,
-	0x20, 0x42, 0x02, 0x26, 0x3f, 0x0a, 0xd2, 0xb6, 0xda, 0x88, 0xbc, 0x1a, 0x2e, 0xdb, 0x93, 0x9f,
-	0x01, 0x39, 0x5b, 0xae, 0x37, 0x7e, 0x4a, 0x40, 0x72, 0x8b, 0x39, 0xc8, 0x86, 0x6c, 0xf4, 0x7c,
-	0x8e, 0x3a, 0xe5, 0x7d, 0x4f, 0x47, 0xf9, 0xe2, 0xd1, 0xf2, 0x88, 0x1f, 0x1b, 0xb2, 0xd1, 0xbb,
-	0x72, 0x88, 0xcf, 0x50, 0x7e, 0x98, 0xcf, 0xe1, 0xb7, 0x02, 0xdd, 0x81, 0xb4, 0x7a, 0x28, 0x4e,
-	0x8d, 0x36, 0x90, 0xc2, 0xf2, 0xb9, 0x23, 0x84, 0x91, 0xab, 0xff, 0x42, 0x61, 0xe0, 0xad, 0xb0,
-	0x46, 0x1b, 0xf5, 0xeb, 0x94, 0xd7, 0x8e, 0xd7, 0x09, 0xfd, 0x97, 0xd3, 0x1f, 0xbe, 0x7d, 0xbe,
-	0x66, 0x6c, 0x7c, 0x93, 0x84, 0xb4, 0xec, 0x33, 0xe8, 0x7f, 0xd1, 0xc4, 0x7a, 0x61, 0x84, 0x9b,
-	0x83, 0xaf, 0xc4, 0x48, 0x52, 0x46, 0xbc, 0x1a, 0xd6, 0xd9, 0xa7, 0xdf, 0xfd, 0xf2, 0x79, 0xe2,
-	0x14, 0x5a, 0xa8, 0x1e, 0xfc, 0xa6, 0xd7, 0xef, 0xc3, 0x97, 0xc6, 0xe0, 0xf7, 0xef, 0xda, 0x11,
-	0xae, 0x87, 0xde, 0x82, 0xf2, 0xe5, 0xb1, 0x74, 0x75, 0x2e, 0xeb, 0x32, 0x97, 0xcb, 0xe8, 0xd2,
-	0xe8, 0x5c, 0xa2, 0xbe, 0x58, 0xfd, 0xbf, 0x7e, 0x50, 0x3e, 0x40, 0x9f, 0x19, 0x50, 0xe8, 0x6f,
-	0xc2, 0x68, 0x9c, 0x80, 0x11, 0x49, 0x7f, 0x18, 0x4f, 0x59, 0xa7, 0xb7, 0x22, 0xd3, 0x3b, 0x8b,
-	0x96, 0x8e, 0x49, 0x6f, 0xe3, 0x93, 0x04, 0xa4, 0xef, 0xd2, 0x3a, 0x6e, 0xa3, 0x7f, 0x41, 0x2e,
-	0xea, 0x95, 0x68, 0xd4, 0xc9, 0x1a, 0xee, 0xca, 0xe5, 0xf3, 0x47, 0x2b, 0xe9, 0xf3, 0xf7, 0xef,
-	0x81, 0x39, 0xf8, 0xfc, 0x91, 0x23, 0x61, 0xe8, 0xf9, 0xc2, 0x31, 0x5a, 0xda, 0xf5, 0x0e, 0x64,
-	0xc3, 0x6e, 0x35, 0xf2, 0x58, 0x0f, 0xb5, 0xb7, 0x91, 0xf7, 0x65, 0xb8, 0xdd, 0x5d, 0xbb, 0xf7,
-	0xe2, 0xf5, 0xa2, 0xf1, 0xf2, 0xf5, 0xa2, 0xf1, 0xf3, 0xeb, 0x45, 0xe3, 0xd3, 0x37, 0x8b, 0x13,
-	0x2f, 0xdf, 0x2c, 0x4e, 0xfc, 0xf0, 0x66, 0x71, 0xe2, 0x3f, 0x7f, 0x74, 0x5c, 0xde, 0xea, 0xee,
-	0x56, 0xea, 0xb4, 0xa3, 0x68, 0xf5, 0x08, 0xd7, 0xfc, 0x62, 0xdf, 0xed, 0xe7, 0xf8, 0xcf, 0xe1,
-	0xba, 0xb7, 0xbe, 0x9b, 0x91, 0xff, 0xec, 0x6c, 0xfe, 0x1a, 0x00, 0x00, 0xff, 0xff, 0x9d, 0x9b,
-	0xbc, 0x41, 0x89, 0x12, 0x00, 0x00,
+	// 1814 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xcc, 0x58, 0x5b, 0x6f, 0x1b, 0x59,
+	0x1d, 0xcf, 0xf8, 0x12, 0xdb, 0x7f, 0x5f, 0x92, 0x9c, 0x24, 0xcd, 0xc4, 0x69, 0x13, 0x77, 0xba,
+	0xdd, 0x78, 0x53, 0xb0, 0x95, 0x64, 0xa5, 0x4a, 0x8b, 0x40, 0xd0, 0xdd, 0xed, 0xb6, 0xd0, 0x54,
+	0x61, 0xb2, 0x45, 0x0b, 0x0f, 0x58, 0x13, 0xcf, 0xf1, 0x78, 0x36, 0xf6, 0x9c, 0xd9, 0x39, 0x63,
+	0x6f, 0x02, 0x42, 0x42, 0x45, 0x3c, 0x83, 0xe0, 0x05, 0x78, 0xe4, 0x03, 0xa0, 0x3e, 0xf0, 0xc2,
+	0x37, 0xe8, 0x63, 0x25, 0x04, 0x82, 0x3e, 0x54, 0xa8, 0x45, 0xea, 0xd7, 0x40, 0xe7, 0x32, 0x17,
+	0x3b, 0xe3, 0x4b, 0xdb, 0x17, 0xde, 0xce, 0xf9, 0x9d, 0xff, 0xfd, 0xfc, 0x2f, 0x73, 0x06, 0x6a,
+	0x06, 0xa5, 0xc6, 0x45, 0xd3, 0xc3, 0x96, 0x4d, 0x7d, 0xef, 0xa2, 0x39, 0xdc, 0x0f, 0xd7, 0x0d,
+	0xd7, 0x23, 0x3e, 0x41, 0x2b, 0x9c, 0xa2, 0x11, 0xa2, 0xc3, 0xfd, 0xea, 0x5e, 0x9b, 0xd0, 0x3e,
+	0xa1, 0xcd, 0x53, 0x83, 0xe2, 0xe6, 0x57, 0x03, 0xcc, 0xf9, 0x4e, 0xb1, 0x6f, 0xec, 0x37, 0x5d,
+	0xc3, 0xb2, 0x1d, 0xc3, 0xb7, 0x89, 0x23, 0xd8, 0xab, 0x1b, 0x92, 0xb6, 0x4f, 0x2d, 0x26, 0xbc,
+	0x4f, 0x2d, 0x79, 0xb0, 0x66, 0x11, 0x8b, 0xf0, 0x65, 0x93, 0xad, 0x24, 0x7a, 0xd5, 0x22, 0xc4,
+	0xea, 0xe1, 0xa6, 0xe1, 0xda, 0x4d, 0xc3, 0x71, 0x88, 0xcf, 0x65, 0x51, 0x71, 0xaa, 0x7d, 0x07,
+	0x32, 0x0f, 0x89, 0x89, 0x51, 0x05, 0x52, 0xb6, 0xa9, 0x2a, 0x35, 0xa5, 0x5e, 0xd0, 0x53, 0xb6,
+	0x89, 0x96, 0x21, 0x7d, 0x86, 0x2f, 0xd4, 0x54, 0x4d, 0xa9, 0x97, 0x74, 0xb6, 0x44, 0x6b, 0x90,
+	0x75, 0x3d, 0x42, 0x3a, 0x6a, 0x9a, 0x63, 0x62, 0xa3, 0x3d, 0xcf, 0x41, 0xf1, 0xd8, 0xf0, 0x7c,
+	0xbb, 0x6d, 0xbb, 0x86, 0xe3, 0x23, 0x15, 0x72, 0x86, 0x69, 0x7a, 0x98, 0x52, 0x29, 0x2c, 0xd8,
+	0xb2, 0x93, 0x3e, 0x71, 0xec, 0x33, 0xec, 0x71, 0xa9, 0x05, 0x3d, 0xd8, 0xa2, 0x1b, 0x50, 0x6e,
+	0x13, 0x87, 0x62, 0x87, 0x0e, 0x68, 0x8b, 0x69, 0x15, 0x1a, 0x4a, 0x21, 0xf8, 0x03, 0x7c, 0x81,
+	0x36, 0x20, 0x37, 0xf4, 0x3a, 0xfc, 0x38, 0xc3, 0x8f, 0x17, 0x87, 0x5e, 0x87, 0x1d, 0x6c, 0x42,
+	0xbe, 0x4b, 0xa8, 0xcf, 0x4f, 0xb2, 0xfc, 0x24, 0xc7, 0xf6, 0xec, 0xe8, 0x10, 0xb2, 0x0e, 0x31,
+	0x31, 0x55, 0x17, 0x6b, 0xe9, 0x7a, 0xf1, 0x60, 0xa3, 0x71, 0x29, 0xf0, 0x0d, 0xe6, 0xfc, 0x9d,
+	0xcc, 0xd3, 0x17, 0x3b, 0x0b, 0xba, 0xa0, 0x45, 0xd7, 0xa1, 0xf4, 0x25, 0xb1, 0x1d, 0x6c, 0xb6,
+	0xb0, 0x4b, 0xda, 0x5d, 0x35, 0x57, 0x53, 0xea, 0x19, 0xbd, 0x28, 0xb0, 0x4f, 0x19, 0xc4, 0x49,
+	0x0c, 0xbb, 0x87, 0xcd, 0xd6, 0xc0, 0xf1, 0xed, 0x9e, 0x9a, 0x97, 0x24, 0x1c, 0x7b, 0xc4, 0x20,
+	0xb4, 0x03, 0x7c, 0xdb, 0xf2, 0xb0, 0x41, 0x89, 0xa3, 0x16, 0xb8, 0xc7, 0xc0, 0x20, 0x9d, 0x23,
+	0x68, 0x17, 0x96, 0xba, 0xd8, 0xf0, 0xfc, 0x53, 0x6c, 0xf8, 0x52, 0x13, 0x70, 0x31, 0x95, 0x10,
+	0x16, 0xca, 0x6e, 0x40, 0x99, 0xda, 0x3d, 0xec, 0x48, 0x2a, 0xaa, 0x16, 0x39, 0x59, 0x49, 0x80,
+	0x9c, 0x86, 0x32, 0x75, 0xdc, 0x7a, 0x29, 0xa9, 0xc4, 0x49, 0x80, 0x43, 0x42, 0xca, 0x27, 0x50,
+	0x71, 0x3d, 0x3c, 0xb4, 0xc9, 0x80, 0xb6, 0x44, 0x4c, 0xca, 0xf3, 0xc4, 0xa4, 0x1c, 0x30, 0x3d,
+	0xe4, 0xb1, 0xb9, 0x09, 0x95, 0xb6, 0x87, 0x4d, 0xdb, 0x0f, 0xa3, 0x53, 0xe1, 0x9a, 0xca, 0x01,
+	0x1a, 0xc6, 0xa7, 0x47, 0x7c, 0x1f, 0x7b, 0x17, 0xad, 0x8e, 0x47, 0xfa, 0xea, 0x92, 0x88, 0x8f,
+	0xc4, 0xee, 0x7a, 0xa4, 0xcf, 0x24, 0x0d, 0x1c, 0xe2, 0xe2, 0x28, 0xce, 0xcb, 0x42, 0x52, 0x80,
+	0x0a, 0x49, 0xd7, 0x00, 0x6c, 0xb3, 0x87, 0x5b, 0xd4, 0x76, 0xda, 0x58, 0x5d, 0xe1, 0x24, 0x05,
+	0x86, 0x9c, 0x30, 0x00, 0x6d, 0x41, 0xa1, 0x87, 0x3b, 0xbe, 0xd0, 0x82, 0xf8, 0x69, 0x9e, 0x01,
+	0x5c, 0xc5, 0x6d, 0xc8, 0x99, 0xd8, 0x25, 0xd4, 0xf6, 0xd5, 0x55, 0x16, 0xfe, 0x3b, 0xd7, 0x98,
+	0x4b, 0xcf, 0x5f, 0xec, 0xac, 0x8b, 0x02, 0xa2, 0xe6, 0x59, 0xc3, 0x26, 0xcd, 0xbe, 0xe1, 0x77,
+	0x1b, 0xf7, 0x1d, 0x5f, 0x0f, 0xa8, 0x99, 0xf9, 0xcc, 0x6b, 0xfc, 0xb5, 0xb4, 0x6c, 0x4d, 0x98,
+	0x2f, 0x30, 0x61, 0xd7, 0x07, 0xb0, 0xec, 0x92, 0xaf, 0xb1, 0xd7, 0xc3, 0x94, 0xb6, 0xba, 0xd8,
+	0xb6, 0xba, 0xbe, 0xba, 0x5e, 0x53, 0xea, 0x69, 0x7d, 0x29, 0xc4, 0xef, 0x71, 0x98, 0x79, 0x1a,
+	0x91, 0xfa, 0x76, 0x1f, 0xab, 0x57, 0x38, 0x61, 0x39, 0x44, 0x3f, 0xb7, 0xfb, 0x18, 0xdd, 0x86,
+	0xbc, 0x27, 0x6b, 0x53, 0xdd, 0xa8, 0x29, 0xf5, 0xe2, 0xc1, 0x56, 0xc2, 0xd5, 0xe8, 0x92, 0x44,
+	0x0f, 0x89, 0x59, 0x7e, 0xf0, 0x75, 0x18, 0x48, 0x55, 0xe4, 0x87, 0x04, 0x85, 0xbd, 0x1f, 0xc2,
+	0x95, 0xf0, 0xfa, 0x47, 0x6b, 0x6d, 0x93, 0x97, 0xcc, 0x5a, 0x70, 0xfa, 0x71, 0xac, 0xe6, 0xb4,
+	0x0b, 0xc8, 0xeb, 0x31, 0x35, 0xa3, 0x8c, 0xca, 0xf4, 0x22, 0x4d, 0x4d, 0x2c, 0xd2, 0xf4, 0x68,
+	0x91, 0xae, 0x41, 0x56, 0xd8, 0x9d, 0xe1, 0x76, 0x8b, 0x8d, 0xf6, 0x05, 0xe4, 0x1e, 0x51, 0x6c,
+	0x32, 0x82, 0x5b, 0xb0, 0x12, 0x69, 0x8e, 0x37, 0x97, 0x92, 0xbe, 0x1c, 0x1e, 0x7c, 0x4f, 0x76,
+	0x99, 0x1a, 0x14, 0xdd, 0xa8, 0x1d, 0xc9, 0x4e, 0x13, 0x87, 0xb4, 0x5f, 0x2b, 0x90, 0x67, 0xd9,
+	0xfc, 0xc0, 0xa6, 0x7e, 0xd4, 0x21, 0x94, 0x37, 0xe8, 0x10, 0x97, 0x6b, 0x29, 0xf5, 0xe6, 0xb5,
+	0xa4, 0xfd, 0x49, 0x81, 0xc5, 0x63, 0xc3, 0x33, 0xfa, 0x94, 0xa5, 0x71, 0xdf, 0x38, 0x6f, 0x05,
+	0x96, 0x28, 0xf5, 0xb2, 0x9e, 0xef, 0x1b, 0xe7, 0xa2, 0xe6, 0x8e, 0x61, 0x4d, 0x0a, 0xe4, 0x17,
+	0xd1, 0x0a, 0x72, 0x3a, 0x35, 0x4f, 0x4e, 0xaf, 0xc6, 0x59, 0x3f, 0x89, 0xf2, 0xbb, 0x67, 0xb8,
+	0x14, 0x07, 0x0d, 0x25, 0x2d, 0xcb, 0x93, 0x61, 0xa2, 0x9f, 0x68, 0xff, 0x4e, 0x41, 0xe9, 0x33,
+	0xec, 0x60, 0x6a, 0xd3, 0x13, 0x96, 0x46, 0xe8, 0x36, 0x2c, 0xba, 0xdc, 0x58, 0x6e, 0x5f, 0xf1,
+	0x60, 0x33, 0xc1, 0x57, 0xe1, 0x8d, 0xf4, 0x56, 0x92, 0xa3, 0x7b, 0x50, 0x8a, 0x45, 0x3f, 0x08,
+	0xd5, 0x76, 0x32, 0x7b, 0x40, 0x26, 0x65, 0x8c, 0x70, 0xa2, 0x4f, 0xa1, 0xe8, 0x12, 0x4a, 0x31,
+	0xa5, 0x6c, 0x7e, 0xa9, 0x69, 0x2e, 0xe8, 0x5a, 0x92, 0xa0, 0x90, 0x4a, 0xca, 0x89, 0xf3, 0xa1,
+	0xef, 0x42, 0xc5, 0xc5, 0x8e, 0x69, 0x3b, 0x56, 0x4b, 0x7a, 0x94, 0x99, 0xe1, 0x91, 0x5e, 0x96,
+	0x0c, 0xf2, 0xba, 0xbe, 0x0d, 0x85, 0x01, 0xc5, 0x26, 0x4b, 0x66, 0xaa, 0x66, 0xb9, 0x19, 0xd5,
+	0x04, 0x66, 0x99, 0xbf, 0xd2, 0x86, 0xfc, 0x40, 0x6c, 0xa9, 0x76, 0x0c, 0x10, 0x59, 0x88, 0xae,
+	0x42, 0x21, 0x4c, 0x62, 0x99, 0xd5, 0x11, 0xc0, 0xc6, 0xf0, 0xd0, 0xeb, 0x04, 0x63, 0x78, 0xe8,
+	0x75, 0x10, 0x82, 0x0c, 0xab, 0x1c, 0x59, 0x45, 0x7c, 0xad, 0xfd, 0x39, 0x05, 0xc5, 0x23, 0x6a,
+	0xe9, 0x5c, 0x39, 0xf6, 0xfe, 0xbf, 0x86, 0xf0, 0xc7, 0x00, 0x51, 0xf8, 0xd5, 0x45, 0x1e, 0xeb,
+	0xb9, 0x6e, 0x2d, 0xc6, 0x16, 0xd5, 0x69, 0x6e, 0xfe, 0x3a, 0xfd, 0xa8, 0xf4, 0xf8, 0xf5, 0x93,
+	0xbd, 0xc0, 0x75, 0x6d, 0x1d, 0x56, 0x63, 0x31, 0xd2, 0x31, 0x75, 0x99, 0x67, 0xda, 0x97, 0x3c,
+	0x74, 0x27, 0xd8, 0x17, 0xd5, 0x36, 0x39, 0x74, 0xa1, 0x09, 0xa9, 0x77, 0x34, 0x21, 0xd0, 0x15,
+	0x9a, 0x70, 0x00, 0xf9, 0x23, 0x6a, 0x3d, 0xc0, 0xc6, 0x10, 0x4f, 0xd6, 0x3f, 0x26, 0x0a, 0xc1,
+	0x72, 0xc0, 0x13, 0xca, 0xf9, 0x87, 0x02, 0x65, 0xe6, 0x22, 0x6f, 0xfc, 0x2c, 0xd5, 0xa6, 0x78,
+	0x73, 0xe9, 0xba, 0x53, 0xd3, 0xaf, 0x3b, 0x3d, 0xf1, 0xba, 0x33, 0xd3, 0xae, 0x3b, 0xfb, 0x56,
+	0xd7, 0x3d, 0xe6, 0xeb, 0x37, 0x61, 0x7d, 0xc4, 0xad, 0xc0, 0xe1, 0x68, 0x74, 0x28, 0xf1, 0xd1,
+	0x71, 0x0e, 0x4b, 0x47, 0xd4, 0x7a, 0xe4, 0x9a, 0x86, 0x8f, 0x65, 0xc5, 0x5e, 0x85, 0x82, 0x31,
+	0xf0, 0xbb, 0xc4, 0xb3, 0xfd, 0x0b, 0x19, 0x89, 0x08, 0x88, 0xf5, 0xb6, 0xd4, 0x1b, 0xf5, 0xb6,
+	0x8f, 0x2a, 0xcc, 0xcc, 0x48, 0x90, 0xb6, 0x09, 0x1b, 0x63, 0x9a, 0xc3, 0xbb, 0x59, 0x03, 0xf4,
+	0x43, 0xf6, 0x59, 0x1f, 0xc0, 0x5f, 0x0d, 0x30, 0xf5, 0xb5, 0x5f, 0x29, 0xb0, 0x3a, 0x02, 0x4b,
+	0xc7, 0xde, 0xba, 0xdb, 0x1e, 0x42, 0x4e, 0xf6, 0xaa, 0x99, 0xbe, 0xe8, 0x01, 0xa5, 0x76, 0x08,
+	0x1b, 0x81, 0x11, 0x41, 0xb7, 0x95, 0x06, 0x4e, 0x4e, 0x20, 0xed, 0x14, 0xd4, 0xcb, 0x4c, 0xd2,
+	0xfc, 0xbb, 0xa3, 0x43, 0x58, 0xf8, 0x30, 0x5f, 0xcb, 0x1f, 0x19, 0xd5, 0x09, 0x3a, 0x82, 0xd0,
+	0xa1, 0xbb, 0x00, 0xd1, 0xcb, 0x48, 0xaa, 0x78, 0xbf, 0x21, 0xa6, 0x60, 0x83, 0x3d, 0xa3, 0x1a,
+	0xfc, 0x19, 0xd5, 0x90, 0xcf, 0xa8, 0xc6, 0xb1, 0x61, 0x61, 0xc9, 0xab, 0xc7, 0x38, 0xb5, 0xbf,
+	0x28, 0xb0, 0x99, 0xa0, 0x44, 0x7a, 0x32, 0x3e, 0xbd, 0x94, 0xb7, 0x9e, 0x5e, 0x9f, 0x8d, 0xd8,
+	0x2b, 0x2e, 0x67, 0x77, 0xa6, 0xbd, 0xc2, 0x8c, 0x11, 0x83, 0xbf, 0x0f, 0xcb, 0xf7, 0x82, 0x17,
+	0x42, 0x10, 0x8c, 0xda, 0xe5, 0x80, 0x8f, 0x7e, 0xf5, 0x44, 0xa5, 0x92, 0x8a, 0x97, 0xca, 0x7d,
+	0x58, 0x89, 0xc9, 0x92, 0x3e, 0x5f, 0x81, 0x45, 0xf9, 0x45, 0xab, 0xf0, 0x0f, 0x55, 0xb9, 0x63,
+	0x45, 0x44, 0x6d, 0xcb, 0x31, 0xfc, 0x81, 0x87, 0x65, 0xbb, 0x88, 0x00, 0x26, 0x2a, 0x2a, 0xe9,
+	0xf9, 0xed, 0x42, 0x90, 0x71, 0xf0, 0xb9, 0xf8, 0x9a, 0xc9, 0xeb, 0x7c, 0xad, 0xfd, 0x41, 0x01,
+	0x14, 0x97, 0x25, 0xed, 0x7a, 0xb7, 0x2f, 0xd0, 0x5d, 0x58, 0x8a, 0xb8, 0xe3, 0x0f, 0xd9, 0x4a,
+	0x08, 0x1f, 0x33, 0x94, 0x7d, 0x8c, 0x31, 0x09, 0x82, 0x44, 0x34, 0xb7, 0xfc, 0xd0, 0xeb, 0xf0,
+	0x43, 0x6d, 0x05, 0x96, 0x8e, 0x3d, 0x62, 0xb1, 0x0a, 0x08, 0x6a, 0xf8, 0x9f, 0x0a, 0x2c, 0x47,
+	0xd8, 0x8c, 0x18, 0x22, 0xc8, 0xf0, 0x27, 0x40, 0x8a, 0xa3, 0x7c, 0xcd, 0xae, 0xa6, 0x6d, 0x0c,
+	0x28, 0xe6, 0xf6, 0x14, 0x74, 0xb1, 0x61, 0x12, 0xe4, 0xdb, 0x31, 0xc3, 0x61, 0xb9, 0x63, 0x2f,
+	0x22, 0xfe, 0x70, 0x68, 0x51, 0x8c, 0x45, 0x7f, 0x4d, 0xeb, 0x05, 0x8e, 0x9c, 0x60, 0xec, 0xb0,
+	0x87, 0xa0, 0x38, 0xf6, 0x89, 0x6f, 0xf4, 0xf8, 0xb8, 0x4d, 0xeb, 0x82, 0xe3, 0x73, 0x86, 0xf0,
+	0x67, 0x3c, 0xc6, 0x1e, 0xe5, 0xef, 0xda, 0xac, 0x2e, 0x36, 0xcc, 0x2e, 0xd3, 0xa6, 0x67, 0xfc,
+	0x25, 0x5b, 0xd0, 0xf9, 0xfa, 0xe0, 0x6f, 0x69, 0x48, 0x1f, 0x51, 0x0b, 0xe9, 0x90, 0x0f, 0xbf,
+	0x2c, 0x92, 0x32, 0x3f, 0x36, 0x55, 0xab, 0xef, 0x4f, 0x3f, 0x0f, 0xe3, 0xa3, 0x43, 0x3e, 0x1c,
+	0xb9, 0x13, 0x64, 0x06, 0xe7, 0x93, 0x64, 0x8e, 0x8f, 0x51, 0x74, 0x1f, 0xb2, 0x62, 0x86, 0x6e,
+	0x25, 0x33, 0xf0, 0xc3, 0xea, 0x8d, 0x29, 0x87, 0xa1, 0xa8, 0x2f, 0x00, 0x62, 0x53, 0xb4, 0x36,
+	0xc1, 0xa9, 0x90, 0xa2, 0x5a, 0x9f, 0x45, 0x11, 0x4a, 0xfe, 0x29, 0x94, 0x46, 0x26, 0x93, 0x96,
+	0xcc, 0x19, 0xa7, 0xa9, 0xee, 0xcd, 0xa6, 0x09, 0xe4, 0x57, 0xb3, 0xbf, 0x7c, 0xfd, 0x64, 0x4f,
+	0x39, 0xf8, 0x6b, 0x1a, 0xb2, 0xbc, 0xab, 0xa1, 0x9f, 0x85, 0xaf, 0x8c, 0x9b, 0x09, 0x62, 0x2e,
+	0xcf, 0xa4, 0xc4, 0x70, 0x27, 0xcc, 0x28, 0xed, 0xfa, 0xe3, 0xbf, 0xff, 0xf7, 0xf7, 0xa9, 0x2d,
+	0xb4, 0xd9, 0xbc, 0xfc, 0xc3, 0x4b, 0x4e, 0xa3, 0x3f, 0x2a, 0xa3, 0x3f, 0x87, 0xf6, 0xa6, 0x88,
+	0x1e, 0x9b, 0x3c, 0xd5, 0x5b, 0x73, 0xd1, 0x4a, 0x5b, 0xf6, 0xb9, 0x2d, 0xb7, 0xd0, 0x07, 0xc9,
+	0xb6, 0x84, 0x5d, 0xb8, 0xf9, 0x73, 0x39, 0xbe, 0x7e, 0x81, 0x7e, 0xa7, 0x40, 0x29, 0xde, 0xf2,
+	0xd1, 0x3c, 0x0a, 0xc3, 0x20, 0x7d, 0x63, 0x3e, 0x62, 0x69, 0xde, 0x2e, 0x37, 0xef, 0x3a, 0xda,
+	0x99, 0x61, 0xde, 0xc1, 0x6f, 0x52, 0x90, 0x7d, 0x40, 0xda, 0x46, 0x0f, 0xfd, 0x08, 0x0a, 0x61,
+	0x67, 0x46, 0x49, 0x39, 0x3b, 0x3e, 0x03, 0xaa, 0xef, 0x4d, 0x27, 0x92, 0xf9, 0xf7, 0xe3, 0x91,
+	0xc7, 0xc7, 0x7b, 0x53, 0x3f, 0xcc, 0x02, 0xc9, 0x37, 0x67, 0x50, 0x49, 0xd1, 0x27, 0x90, 0x0f,
+	0xfa, 0x60, 0x62, 0x5a, 0x8f, 0x35, 0xce, 0xc4, 0x4a, 0x1c, 0x6f, 0xa4, 0x77, 0x1e, 0x3e, 0x7d,
+	0xb9, 0xad, 0x3c, 0x7b, 0xb9, 0xad, 0xfc, 0xe7, 0xe5, 0xb6, 0xf2, 0xdb, 0x57, 0xdb, 0x0b, 0xcf,
+	0x5e, 0x6d, 0x2f, 0xfc, 0xeb, 0xd5, 0xf6, 0xc2, 0x4f, 0x3e, 0xb4, 0x6c, 0xbf, 0x3b, 0x38, 0x6d,
+	0xb4, 0x49, 0x5f, 0x84, 0xd5, 0xc1, 0xbe, 0x8c, 0xaf, 0xe1, 0xda, 0xf1, 0x18, 0x7f, 0x2b, 0x58,
+	0x0f, 0xf7, 0x4f, 0x17, 0xf9, 0x6f, 0xcf, 0xc3, 0xff, 0x05, 0x00, 0x00, 0xff, 0xff, 0x20, 0x84,
+	0x63, 0xd2, 0xa6, 0x15, 0x00, 0x00,
 }
 
 // Reference imports to suppress errors if they are not otherwise used.
@@ -1735,6 +2045,8 @@ type MsgClient interface {
 	// Leave ends the sender's registration: it takes no part from the next epoch on, and its record, keys and deposit
 	// are released once nothing that is still checked can name them.
 	Leave(ctx context.Context, in *MsgLeave, opts ...grpc.CallOption) (*MsgLeaveResponse, error)
+	// RotateKeys replaces keys of the sender when the epoch after the next one begins.
+	RotateKeys(ctx context.Context, in *MsgRotateKeys, opts ...grpc.CallOption) (*MsgRotateKeysResponse, error)
 	UpdateParams(ctx context.Context, in *MsgUpdateParams, opts ...grpc.CallOption) (*MsgUpdateParamsResponse, error)
 }
 
@@ -1773,6 +2085,15 @@ func (c *msgClient) Leave(ctx context.Context, in *MsgLeave, opts ...grpc.CallOp
 	return out, nil
 }
 
+func (c *msgClient) RotateKeys(ctx context.Context, in *MsgRotateKeys, opts ...grpc.CallOption) (*MsgRotateKeysResponse, error) {
+	out := new(MsgRotateKeysResponse)
+	err := c.cc.Invoke(ctx, "/assay.registry.v1.Msg/RotateKeys", in, out, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *msgClient) UpdateParams(ctx context.Context, in *MsgUpdateParams, opts ...grpc.CallOption) (*MsgUpdateParamsResponse, error) {
 	out := new(MsgUpdateParamsResponse)
 	err := c.cc.Invoke(ctx, "/assay.registry.v1.Msg/UpdateParams", in, out, opts...)
@@ -1790,6 +2111,8 @@ type MsgServer interface {
 	// Leave ends the sender's registration: it takes no part from the next epoch on, and its record, keys and deposit
 	// are released once nothing that is still checked can name them.
 	Leave(context.Context, *MsgLeave) (*MsgLeaveResponse, error)
+	// RotateKeys replaces keys of the sender when the epoch after the next one begins.
+	RotateKeys(context.Context, *MsgRotateKeys) (*MsgRotateKeysResponse, error)
 	UpdateParams(context.Context, *MsgUpdateParams) (*MsgUpdateParamsResponse, error)
 }
 
@@ -1805,6 +2128,9 @@ func (*UnimplementedMsgServer) SetNodes(ctx context.Context, req *MsgSetNodes) (
 }
 func (*UnimplementedMsgServer) Leave(ctx context.Context, req *MsgLeave) (*MsgLeaveResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method Leave not implemented")
+}
+func (*UnimplementedMsgServer) RotateKeys(ctx context.Context, req *MsgRotateKeys) (*MsgRotateKeysResponse, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method RotateKeys not implemented")
 }
 func (*UnimplementedMsgServer) UpdateParams(ctx context.Context, req *MsgUpdateParams) (*MsgUpdateParamsResponse, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method UpdateParams not implemented")
@@ -1868,6 +2194,24 @@ func _Msg_Leave_Handler(srv interface{}, ctx context.Context, dec func(interface
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Msg_RotateKeys_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MsgRotateKeys)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MsgServer).RotateKeys(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: "/assay.registry.v1.Msg/RotateKeys",
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MsgServer).RotateKeys(ctx, req.(*MsgRotateKeys))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Msg_UpdateParams_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(MsgUpdateParams)
 	if err := dec(in); err != nil {
@@ -1902,6 +2246,10 @@ var _Msg_serviceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Leave",
 			Handler:    _Msg_Leave_Handler,
+		},
+		{
+			MethodName: "RotateKeys",
+			Handler:    _Msg_RotateKeys_Handler,
 		},
 		{
 			MethodName: "UpdateParams",
@@ -2272,6 +2620,36 @@ func (m *Participant) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if len(m.PreviousConsensusKey) > 0 {
+		i -= len(m.PreviousConsensusKey)
+		copy(dAtA[i:], m.PreviousConsensusKey)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.PreviousConsensusKey)))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xca
+	}
+	if m.RotatedEpoch != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.RotatedEpoch))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xc0
+	}
+	if m.Rotation != nil {
+		{
+			size, err := m.Rotation.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintRegistry(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xba
+	}
 	if m.PowerlessTime != 0 {
 		i = encodeVarintRegistry(dAtA, i, uint64(m.PowerlessTime))
 		i--
@@ -2434,6 +2812,92 @@ func (m *Participant) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	return len(dAtA) - i, nil
 }
 
+func (m *Rotation) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *Rotation) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *Rotation) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Epoch != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.Epoch))
+		i--
+		dAtA[i] = 0x20
+	}
+	if len(m.HostKey) > 0 {
+		i -= len(m.HostKey)
+		copy(dAtA[i:], m.HostKey)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.HostKey)))
+		i--
+		dAtA[i] = 0x1a
+	}
+	if len(m.VrfKey) > 0 {
+		i -= len(m.VrfKey)
+		copy(dAtA[i:], m.VrfKey)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.VrfKey)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.ConsensusKey) > 0 {
+		i -= len(m.ConsensusKey)
+		copy(dAtA[i:], m.ConsensusKey)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.ConsensusKey)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *UsedKey) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *UsedKey) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *UsedKey) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Participant) > 0 {
+		i -= len(m.Participant)
+		copy(dAtA[i:], m.Participant)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.Participant)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.ConsensusAddress) > 0 {
+		i -= len(m.ConsensusAddress)
+		copy(dAtA[i:], m.ConsensusAddress)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.ConsensusAddress)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
 func (m *NodeList) Marshal() (dAtA []byte, err error) {
 	size := m.Size()
 	dAtA = make([]byte, size)
@@ -2548,6 +3012,20 @@ func (m *GenesisState) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if len(m.UsedKeys) > 0 {
+		for iNdEx := len(m.UsedKeys) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.UsedKeys[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintRegistry(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x2a
+		}
+	}
 	if m.PendingParams != nil {
 		{
 			size, err := m.PendingParams.MarshalToSizedBuffer(dAtA[:i])
@@ -2867,6 +3345,95 @@ func (m *MsgLeaveResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgRotateKeys) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgRotateKeys) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgRotateKeys) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	{
+		size, err := m.Possession.MarshalToSizedBuffer(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = encodeVarintRegistry(dAtA, i, uint64(size))
+	}
+	i--
+	dAtA[i] = 0x2a
+	if len(m.HostKey) > 0 {
+		i -= len(m.HostKey)
+		copy(dAtA[i:], m.HostKey)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.HostKey)))
+		i--
+		dAtA[i] = 0x22
+	}
+	if len(m.VrfKey) > 0 {
+		i -= len(m.VrfKey)
+		copy(dAtA[i:], m.VrfKey)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.VrfKey)))
+		i--
+		dAtA[i] = 0x1a
+	}
+	if len(m.ConsensusKey) > 0 {
+		i -= len(m.ConsensusKey)
+		copy(dAtA[i:], m.ConsensusKey)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.ConsensusKey)))
+		i--
+		dAtA[i] = 0x12
+	}
+	if len(m.Address) > 0 {
+		i -= len(m.Address)
+		copy(dAtA[i:], m.Address)
+		i = encodeVarintRegistry(dAtA, i, uint64(len(m.Address)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MsgRotateKeysResponse) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MsgRotateKeysResponse) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MsgRotateKeysResponse) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Epoch != 0 {
+		i = encodeVarintRegistry(dAtA, i, uint64(m.Epoch))
+		i--
+		dAtA[i] = 0x8
+	}
 	return len(dAtA) - i, nil
 }
 
@@ -3238,6 +3805,16 @@ func (m *PossessionRequest) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.Next {
+		i--
+		if m.Next {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x10
+	}
 	if len(m.Participant) > 0 {
 		i -= len(m.Participant)
 		copy(dAtA[i:], m.Participant)
@@ -3506,6 +4083,58 @@ func (m *Participant) Size() (n int) {
 	if m.PowerlessTime != 0 {
 		n += 2 + sovRegistry(uint64(m.PowerlessTime))
 	}
+	if m.Rotation != nil {
+		l = m.Rotation.Size()
+		n += 2 + l + sovRegistry(uint64(l))
+	}
+	if m.RotatedEpoch != 0 {
+		n += 2 + sovRegistry(uint64(m.RotatedEpoch))
+	}
+	l = len(m.PreviousConsensusKey)
+	if l > 0 {
+		n += 2 + l + sovRegistry(uint64(l))
+	}
+	return n
+}
+
+func (m *Rotation) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.ConsensusKey)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	l = len(m.VrfKey)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	l = len(m.HostKey)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	if m.Epoch != 0 {
+		n += 1 + sovRegistry(uint64(m.Epoch))
+	}
+	return n
+}
+
+func (m *UsedKey) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.ConsensusAddress)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	l = len(m.Participant)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
 	return n
 }
 
@@ -3570,6 +4199,12 @@ func (m *GenesisState) Size() (n int) {
 	if m.PendingParams != nil {
 		l = m.PendingParams.Size()
 		n += 1 + l + sovRegistry(uint64(l))
+	}
+	if len(m.UsedKeys) > 0 {
+		for _, e := range m.UsedKeys {
+			l = e.Size()
+			n += 1 + l + sovRegistry(uint64(l))
+		}
 	}
 	return n
 }
@@ -3688,6 +4323,45 @@ func (m *MsgLeaveResponse) Size() (n int) {
 	}
 	var l int
 	_ = l
+	return n
+}
+
+func (m *MsgRotateKeys) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Address)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	l = len(m.ConsensusKey)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	l = len(m.VrfKey)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	l = len(m.HostKey)
+	if l > 0 {
+		n += 1 + l + sovRegistry(uint64(l))
+	}
+	l = m.Possession.Size()
+	n += 1 + l + sovRegistry(uint64(l))
+	return n
+}
+
+func (m *MsgRotateKeysResponse) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Epoch != 0 {
+		n += 1 + sovRegistry(uint64(m.Epoch))
+	}
 	return n
 }
 
@@ -3836,6 +4510,9 @@ func (m *PossessionRequest) Size() (n int) {
 	l = len(m.Participant)
 	if l > 0 {
 		n += 1 + l + sovRegistry(uint64(l))
+	}
+	if m.Next {
+		n += 2
 	}
 	return n
 }
@@ -4642,6 +5319,382 @@ func (m *Participant) Unmarshal(dAtA []byte) error {
 					break
 				}
 			}
+		case 23:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Rotation", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Rotation == nil {
+				m.Rotation = &Rotation{}
+			}
+			if err := m.Rotation.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 24:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field RotatedEpoch", wireType)
+			}
+			m.RotatedEpoch = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.RotatedEpoch |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 25:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field PreviousConsensusKey", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.PreviousConsensusKey = append(m.PreviousConsensusKey[:0], dAtA[iNdEx:postIndex]...)
+			if m.PreviousConsensusKey == nil {
+				m.PreviousConsensusKey = []byte{}
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *Rotation) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: Rotation: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: Rotation: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ConsensusKey", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.ConsensusKey = append(m.ConsensusKey[:0], dAtA[iNdEx:postIndex]...)
+			if m.ConsensusKey == nil {
+				m.ConsensusKey = []byte{}
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field VrfKey", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.VrfKey = append(m.VrfKey[:0], dAtA[iNdEx:postIndex]...)
+			if m.VrfKey == nil {
+				m.VrfKey = []byte{}
+			}
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field HostKey", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.HostKey = append(m.HostKey[:0], dAtA[iNdEx:postIndex]...)
+			if m.HostKey == nil {
+				m.HostKey = []byte{}
+			}
+			iNdEx = postIndex
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Epoch", wireType)
+			}
+			m.Epoch = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Epoch |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *UsedKey) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: UsedKey: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: UsedKey: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ConsensusAddress", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.ConsensusAddress = append(m.ConsensusAddress[:0], dAtA[iNdEx:postIndex]...)
+			if m.ConsensusAddress == nil {
+				m.ConsensusAddress = []byte{}
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Participant", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Participant = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
 			skippy, err := skipRegistry(dAtA[iNdEx:])
@@ -5066,6 +6119,40 @@ func (m *GenesisState) Unmarshal(dAtA []byte) error {
 				m.PendingParams = &Params{}
 			}
 			if err := m.PendingParams.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 5:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field UsedKeys", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.UsedKeys = append(m.UsedKeys, UsedKey{})
+			if err := m.UsedKeys[len(m.UsedKeys)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -5852,6 +6939,292 @@ func (m *MsgLeaveResponse) Unmarshal(dAtA []byte) error {
 			return fmt.Errorf("proto: MsgLeaveResponse: illegal tag %d (wire type %d)", fieldNum, wire)
 		}
 		switch fieldNum {
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgRotateKeys) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgRotateKeys: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgRotateKeys: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Address", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Address = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ConsensusKey", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.ConsensusKey = append(m.ConsensusKey[:0], dAtA[iNdEx:postIndex]...)
+			if m.ConsensusKey == nil {
+				m.ConsensusKey = []byte{}
+			}
+			iNdEx = postIndex
+		case 3:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field VrfKey", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.VrfKey = append(m.VrfKey[:0], dAtA[iNdEx:postIndex]...)
+			if m.VrfKey == nil {
+				m.VrfKey = []byte{}
+			}
+			iNdEx = postIndex
+		case 4:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field HostKey", wireType)
+			}
+			var byteLen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				byteLen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if byteLen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + byteLen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.HostKey = append(m.HostKey[:0], dAtA[iNdEx:postIndex]...)
+			if m.HostKey == nil {
+				m.HostKey = []byte{}
+			}
+			iNdEx = postIndex
+		case 5:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Possession", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if err := m.Possession.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRegistry(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRegistry
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MsgRotateKeysResponse) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRegistry
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MsgRotateKeysResponse: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MsgRotateKeysResponse: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Epoch", wireType)
+			}
+			m.Epoch = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Epoch |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := skipRegistry(dAtA[iNdEx:])
@@ -6843,6 +8216,26 @@ func (m *PossessionRequest) Unmarshal(dAtA []byte) error {
 			}
 			m.Participant = string(dAtA[iNdEx:postIndex])
 			iNdEx = postIndex
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Next", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRegistry
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Next = bool(v != 0)
 		default:
 			iNdEx = preIndex
 			skippy, err := skipRegistry(dAtA[iNdEx:])

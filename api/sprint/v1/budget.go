@@ -128,6 +128,8 @@ func GasBound(msgs ...sdk.Msg) uint64 {
 			gas += uint64(len(m.Nodes)) * gasPerNode
 		case *registryv1.MsgRegister:
 			gas += gasRegister + uint64(len(m.Nodes))*gasPerNode
+		case *registryv1.MsgRotateKeys:
+			gas += gasRegister
 		}
 	}
 	return gas

@@ -3,6 +3,7 @@
 package credit
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -48,6 +49,9 @@ func ValidateGenesis(g creditv1.GenesisState) error {
 			return fmt.Errorf("credit: voting powers add up to over %d", TotalPower)
 		}
 	}
+	if err := validateAbsences(g.Absences); err != nil {
+		return err
+	}
 	if len(g.Seats) > 0 {
 		return validateSeats(g.Seats, g.Holdings)
 	}
@@ -88,7 +92,7 @@ func validateHolding(h creditv1.Holding) error {
 func validateSeats(seats []creditv1.Seat, holdings []creditv1.Holding) error {
 	moves := map[string]uint64{} // by participant and key
 	keys := map[string]bool{}
-	var told uint64
+	var told, offline uint64
 	for _, s := range seats {
 		switch {
 		case s.Participant == "":
@@ -98,7 +102,7 @@ func validateSeats(seats []creditv1.Seat, holdings []creditv1.Holding) error {
 				s.Participant, len(s.ConsensusKey), ed25519.PublicKeySize)
 		case keys[string(s.ConsensusKey)]:
 			return fmt.Errorf("credit: two seats have the consensus key of %s", s.Participant)
-		case s.Power == 0 && s.Told == 0:
+		case s.Power == 0 && s.Told == 0 && s.Offline == 0:
 			return fmt.Errorf("credit: the seat of %s has no power and is to have none",
 				s.Participant)
 		case s.Cut && s.Power > 0:
@@ -109,12 +113,21 @@ func validateSeats(seats []creditv1.Seat, holdings []creditv1.Holding) error {
 				s.Told, TotalPower)
 		}
 		keys[string(s.ConsensusKey)] = true
+		if n := len(s.NextKey); n > 0 && (n != ed25519.PublicKeySize || keys[string(s.NextKey)]) {
+			return fmt.Errorf("credit: the key that takes the seat of %s over has %d bytes, or a "+
+				"seat already", s.Participant, n)
+		}
+		keys[string(bearer(s))] = true
 		if s.Power > 0 {
-			moves[s.Participant+string(s.ConsensusKey)] = s.Power
+			moves[s.Participant+string(bearer(s))] = s.Power
 		}
 		if told += s.Told; told > TotalPower {
 			return fmt.Errorf("credit: voting powers in force add up to over %d", TotalPower)
 		}
+		if s.Offline > TotalPower || !spared(offline, s.Offline) {
+			return errors.New("credit: those offline held a third of the power or more")
+		}
+		offline += s.Offline
 	}
 	if told == 0 {
 		return errors.New("credit: nobody's voting power is in force")
@@ -129,6 +142,20 @@ func validateSeats(seats []creditv1.Seat, holdings []creditv1.Holding) error {
 	}
 	if len(moves) > 0 {
 		return fmt.Errorf("credit: %d seats move to a power that no holding has", len(moves))
+	}
+	return nil
+}
+
+func validateAbsences(absences []creditv1.Absence) error {
+	for i, a := range absences {
+		switch {
+		case len(a.ConsensusAddress) != addressSize || a.Since < 1:
+			return fmt.Errorf("credit: an absence of %X since block %d: an address has %d bytes, "+
+				"and blocks count from 1", a.ConsensusAddress, a.Since, addressSize)
+		case i > 0 && bytes.Compare(absences[i-1].ConsensusAddress, a.ConsensusAddress) >= 0:
+			return fmt.Errorf("credit: absences do not stand in the order of their addresses, or "+
+				"one stands twice: %X", a.ConsensusAddress)
+		}
 	}
 	return nil
 }
@@ -171,6 +198,11 @@ func (k *Keeper) InitGenesis(ctx context.Context, g creditv1.GenesisState) ([]ab
 	}
 	if err := k.initMoney(ctx, g.Money, g.Owed); err != nil {
 		return nil, err
+	}
+	for _, a := range g.Absences {
+		if err := k.absences.Set(ctx, a.ConsensusAddress, a.Since); err != nil {
+			return nil, err
+		}
 	}
 	return k.inForce(ctx)
 }
@@ -225,6 +257,9 @@ func (k *Keeper) ExportGenesis(ctx context.Context) (*creditv1.GenesisState, err
 	}
 	if g.Owed, err = table.Values(ctx, k.owed, nil); err != nil {
 		return nil, fmt.Errorf("credit: pay: %w", err)
+	}
+	if g.Absences, err = k.absent(ctx); err != nil {
+		return nil, err
 	}
 	return g, nil
 }

@@ -236,6 +236,19 @@ func TestGenesisRefusesWhatDoesNotFit(t *testing.T) {
 		"a power that no holding has": func(g *creditv1.GenesisState) {
 			g.Seats = append(g.Seats, seat("d", 5, 0))
 		},
+		"held a third of the power": func(g *creditv1.GenesisState) {
+			g.Seats[1].Offline = 333_334
+		},
+		"an absence of 0102": func(g *creditv1.GenesisState) {
+			g.Absences = []creditv1.Absence{{ConsensusAddress: []byte{1, 2}, Since: 1}}
+		},
+		"since block 0": func(g *creditv1.GenesisState) {
+			g.Absences = []creditv1.Absence{{ConsensusAddress: make([]byte, 20)}}
+		},
+		"order of their addresses": func(g *creditv1.GenesisState) {
+			a := creditv1.Absence{ConsensusAddress: make([]byte, 20), Since: 1}
+			g.Absences = []creditv1.Absence{a, a}
+		},
 	} {
 		g := valid()
 		edit(&g)

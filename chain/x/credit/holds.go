@@ -9,11 +9,18 @@ import (
 )
 
 // Holds reports whether a participant has weight or power, or CometBFT was last
-// told that its consensus key validates: whether anything still rests on its record.
-func (k *Keeper) Holds(ctx context.Context, participant string, consensusKey []byte) (bool, error) {
+// told that one of its consensus keys validates: whether anything still rests on its record.
+func (k *Keeper) Holds(ctx context.Context, participant string,
+	consensusKeys ...[]byte) (bool, error) {
 	h, err := k.Holding(ctx, participant)
 	if err != nil || h.Weight > 0 || h.Power > 0 {
 		return err == nil, err
 	}
-	return k.seats.Has(ctx, registry.ConsensusAddress(consensusKey))
+	for _, key := range consensusKeys {
+		held, err := k.seats.Has(ctx, registry.ConsensusAddress(key))
+		if err != nil || held {
+			return held, err
+		}
+	}
+	return false, nil
 }

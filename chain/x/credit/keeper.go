@@ -60,6 +60,8 @@ type Keeper struct {
 	owed collections.Map[owedKey, creditv1.Owed]
 	// batches of which a record is left
 	open collections.KeySet[batch]
+	// consensus address -> first of the blocks in a row that it did not sign
+	absences collections.Map[[]byte, int64]
 }
 
 // NewKeeper makes the keeper; authority is the account that may change parameters (x/gov).
@@ -84,6 +86,8 @@ func NewKeeper(cdc codec.BinaryCodec, store corestore.KVStoreService, authority 
 			codec.CollValue[creditv1.Owed](cdc)),
 		open: collections.NewKeySet(sb, prefixOpen, "open",
 			collections.PairKeyCodec(collections.Uint64Key, collections.Uint64Key)),
+		absences: collections.NewMap(sb, prefixAbsences, "absences", collections.BytesKey,
+			collections.Int64Value),
 	}
 	if _, err := sb.Build(); err != nil {
 		panic(fmt.Errorf("credit: schema: %w", err)) // a programming error, before any block

@@ -16,4 +16,5 @@ var (
 	prefixMoney    = collections.NewPrefix(5) // totals of what was minted, burned and promised
 	prefixOwed     = collections.NewPrefix(6) // next epoch, epoch, participant -> pay
 	prefixOpen     = collections.NewPrefix(7) // next epoch, epoch: those of which pay is open
+	prefixAbsences = collections.NewPrefix(8) // consensus address -> first block it did not sign
 )

@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	autocliv1 "cosmossdk.io/api/cosmos/autocli/v1"
+	"cosmossdk.io/core/appmodule"
 	abci "github.com/cometbft/cometbft/abci/types"
 	"github.com/cosmos/cosmos-sdk/client"
 	"github.com/cosmos/cosmos-sdk/codec"
@@ -21,10 +22,11 @@ import (
 )
 
 var (
-	_ module.AppModuleBasic  = AppModule{}
-	_ module.HasABCIGenesis  = AppModule{}
-	_ module.HasServices     = AppModule{}
-	_ module.HasABCIEndBlock = AppModule{}
+	_ module.AppModuleBasic     = AppModule{}
+	_ module.HasABCIGenesis     = AppModule{}
+	_ module.HasServices        = AppModule{}
+	_ appmodule.HasBeginBlocker = AppModule{}
+	_ module.HasABCIEndBlock    = AppModule{}
 )
 
 // AppModule fits the keeper into the SDK.
@@ -89,6 +91,8 @@ func (m AppModule) ExportGenesis(ctx sdk.Context, cdc codec.JSONCodec) json.RawM
 	}
 	return cdc.MustMarshalJSON(g)
 }
+
+func (m AppModule) BeginBlock(ctx context.Context) error { return m.keeper.BeginBlock(ctx) }
 
 func (m AppModule) EndBlock(ctx context.Context) ([]abci.ValidatorUpdate, error) {
 	return m.keeper.EndBlock(ctx)

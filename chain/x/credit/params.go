@@ -18,14 +18,16 @@ const maxTallyEpochs = 100
 // the emission halves what is left in four years.
 func DefaultParams() creditv1.Params {
 	return creditv1.Params{CapBps: 2_500, LambdaBps: 12_000, MoveBps: 1_000, MaxValidators: 300,
-		TallyEpochs: 3, EmissionPpt: 27_488, TaskShareBps: 0, FeeBurnBps: 5_000, LockEpochs: 12}
+		TallyEpochs: 3, EmissionPpt: 27_488, TaskShareBps: 0, FeeBurnBps: 5_000, LockEpochs: 12,
+		OfflineBlocks: 120}
 }
 
 // LocalnetParams let a third of the power move, so that a newcomer's share shows within an epoch or
-// two, and pay as early as is allowed.
+// two, pay as early as is allowed, and take the power of a key that stopped signing before the
+// short epoch is over.
 func LocalnetParams() creditv1.Params {
 	p := DefaultParams()
-	p.MoveBps, p.LockEpochs = 3_333, 3
+	p.MoveBps, p.LockEpochs, p.OfflineBlocks = 3_333, 3, 20
 	return p
 }
 
@@ -52,6 +54,8 @@ func ValidateParams(p creditv1.Params) error {
 		{"fee_burn_bps", p.FeeBurnBps, 0, bpsWhole, "", "more than all fees cannot be burned"},
 		{"lock_epochs", p.LockEpochs, 3, 1_000, "pay would leave before fraud is proven",
 			"pay must arrive"},
+		{"offline_blocks", p.OfflineBlocks, 20, 10_000, "a restart would cost power",
+			"the chain would wait too long for keys that are gone"},
 	} {
 		why := b.low
 		if b.value > b.hi {

@@ -13,6 +13,7 @@ import (
 	sdk "github.com/cosmos/cosmos-sdk/types"
 
 	creditv1 "github.com/assaynet/assay/api/credit/v1"
+	"github.com/assaynet/assay/chain/x/registry"
 )
 
 // EndBlock pays what is due, moves the validator set one block towards what the holdings say and
@@ -32,12 +33,19 @@ func (k *Keeper) EndBlock(ctx context.Context) ([]abci.ValidatorUpdate, error) {
 	var updates []abci.ValidatorUpdate
 	for i, s := range advance(seats, enters) {
 		was := seats[i]
+		if i == enters && rekeys(was) && s.Told > 0 {
+			if err := k.seats.Remove(ctx, registry.ConsensusAddress(s.ConsensusKey)); err != nil {
+				return nil, fmt.Errorf("credit: seat of %s: %w", s.Participant, err)
+			}
+			updates = append(updates, abci.Ed25519ValidatorUpdate(s.ConsensusKey, 0))
+			s.ConsensusKey, s.NextKey, was.Told = s.NextKey, nil, 0
+		}
 		if s.Power != was.Power { // scaled after a cut
 			h, err := k.Holding(ctx, s.Participant)
 			if err != nil {
 				return nil, fmt.Errorf("credit: holding of %s: %w", s.Participant, err)
 			}
-			h.Power, h.ConsensusKey = s.Power, s.ConsensusKey
+			h.Power, h.ConsensusKey = s.Power, bearer(s)
 			if err := k.store(ctx, h); err != nil {
 				return nil, err
 			}
@@ -54,11 +62,24 @@ func (k *Keeper) EndBlock(ctx context.Context) ([]abci.ValidatorUpdate, error) {
 	return updates, nil
 }
 
-// next is the newcomer that enters the set in this block, -1 for none. The beacon of the block
-// draws it: the least hash of its value and the key.
+// rekeys reports whether another key of the same participant is to take a seat in the set over. It
+// takes all of it in one block: no participant has two keys in a set.
+func rekeys(s creditv1.Seat) bool { return len(s.NextKey) > 0 && s.Told > 0 && present(s) }
+
+// bearer is the key that a seat's power goes to.
+func bearer(s creditv1.Seat) []byte {
+	if len(s.NextKey) > 0 {
+		return s.NextKey
+	}
+	return s.ConsensusKey
+}
+
+// next is the key that enters the set in this block, a newcomer's or one that takes a seat over: -1
+// for none. The beacon of the block draws it: the least hash of its value and the key.
 func (k *Keeper) next(ctx context.Context, seats []creditv1.Seat) (int, error) {
-	first := slices.IndexFunc(seats, waits)
-	if first < 0 || !slices.ContainsFunc(seats[first+1:], waits) {
+	enters := func(s creditv1.Seat) bool { return waits(s) || rekeys(s) }
+	first := slices.IndexFunc(seats, enters)
+	if first < 0 || !slices.ContainsFunc(seats[first+1:], enters) {
 		return first, nil
 	}
 	value, err := k.beacon.Value(ctx, sdk.UnwrapSDKContext(ctx).BlockHeight())
@@ -68,10 +89,10 @@ func (k *Keeper) next(ctx context.Context, seats []creditv1.Seat) (int, error) {
 	best := -1
 	var least [32]byte
 	for i, s := range seats {
-		if !waits(s) {
+		if !enters(s) {
 			continue
 		}
-		if h := sha256.Sum256(append(value.Bytes(), s.ConsensusKey...)); best < 0 ||
+		if h := sha256.Sum256(append(value.Bytes(), bearer(s)...)); best < 0 ||
 			bytes.Compare(h[:], least[:]) < 0 {
 			best, least = i, h
 		}
@@ -98,7 +119,9 @@ func (k *Keeper) next(ctx context.Context, seats []creditv1.Seat) (int, error) {
 //     1/4.
 //
 // A cut is no move: its seat leaves at once, and those who stay keep their proportions, in the set
-// as in what they move to. Each share grows by what was cut and the three hold from there.
+// as in what they move to. Each share grows by what was cut and the three hold from there. A seat
+// that is offline leaves the set in the same way and keeps what it is to have: the next settlement
+// starts from there, so to come back is no move either.
 //
 // The set is never empty. Powers add up to TotalPower, so somebody in it keeps some, or a newcomer
 // enters. If all who were to have power were cut, those in the set keep what they have; if they
@@ -115,6 +138,34 @@ func advance(seats []creditv1.Seat, enters int) []creditv1.Seat {
 			return seats
 		}
 	}
+	way := slices.Clone(out)
+	for i := range way {
+		if way[i].Offline > 0 {
+			way[i].Power = 0
+		}
+	}
+	if !scale(way, power) { // all who are to have power are offline
+		for i := range way {
+			if present(way[i]) {
+				way[i].Power = way[i].Told
+			}
+		}
+		if !scale(way, power) {
+			return out
+		}
+	}
+	step(way, enters)
+	for i := range out {
+		out[i].Told = way[i].Told
+	}
+	return out
+}
+
+// present reports whether a seat stays in the set: neither cut nor offline.
+func present(s creditv1.Seat) bool { return !s.Cut && s.Offline == 0 }
+
+// step takes the set one block towards powers that add up to TotalPower.
+func step(out []creditv1.Seat, enters int) {
 	expel(out)
 	var before, after uint64 // R and R'
 	for i := range out {
@@ -140,16 +191,17 @@ func advance(seats []creditv1.Seat, enters int) []creditv1.Seat {
 		s.Told, has = s.Power+whole-has, whole
 	}
 	expel(out)
-	return out
 }
 
-// expel takes those who were cut out of the set, unless nobody else is in it.
+// expel takes those who were cut or are offline out of the set, unless nobody else is in it.
 func expel(seats []creditv1.Seat) {
-	if !slices.ContainsFunc(seats, func(s creditv1.Seat) bool { return s.Told > 0 && !s.Cut }) {
+	if !slices.ContainsFunc(seats, func(s creditv1.Seat) bool {
+		return s.Told > 0 && present(s)
+	}) {
 		return
 	}
 	for i := range seats {
-		if seats[i].Cut {
+		if !present(seats[i]) {
 			seats[i].Told = 0
 		}
 	}

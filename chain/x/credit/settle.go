@@ -3,6 +3,7 @@
 package credit
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -179,35 +180,43 @@ func move(holdings []creditv1.Holding, target []credit.Share, p creditv1.Params,
 }
 
 // seat gives every holding with power its place and tells the other seats that theirs is gone.
-// Consensus keys of one participant follow each other as a newcomer follows one who leaves.
+// Those that were offline may enter again. A consensus key that replaces one in the set takes its
+// seat over.
 func (k *Keeper) seat(ctx context.Context, seats []creditv1.Seat,
 	holdings []creditv1.Holding) error {
 	known, kept := make(map[string]creditv1.Seat, len(seats)), map[string]bool{}
+	sits := make(map[string]creditv1.Seat, len(seats)) // in the set, by participant
 	for _, s := range seats {
 		known[string(s.ConsensusKey)] = s
+		if s.Told > 0 && present(s) {
+			sits[s.Participant] = s
+		}
 	}
 	for _, h := range holdings {
 		if h.Power == 0 {
 			continue
 		}
-		key := string(h.ConsensusKey)
-		s := known[key]
-		kept[key] = true
-		if s.Participant == h.Participant && s.Power == h.Power {
+		next := creditv1.Seat{Participant: h.Participant, ConsensusKey: h.ConsensusKey,
+			Power: h.Power}
+		s, ok := known[string(h.ConsensusKey)]
+		if old, in := sits[h.Participant]; in && !ok {
+			s, next.ConsensusKey, next.NextKey = old, old.ConsensusKey, h.ConsensusKey
+		}
+		next.Told = s.Told
+		kept[string(next.ConsensusKey)] = true
+		if s.Participant == next.Participant && s.Power == next.Power && present(s) &&
+			bytes.Equal(s.NextKey, next.NextKey) {
 			continue
 		}
-		s.Participant, s.ConsensusKey, s.Power, s.Cut = h.Participant,
-			h.ConsensusKey, h.Power, false
-		known[key] = s
-		if err := k.setSeat(ctx, s); err != nil {
+		if err := k.setSeat(ctx, next); err != nil {
 			return err
 		}
 	}
 	for _, s := range seats {
-		if kept[string(s.ConsensusKey)] || s.Power == 0 {
+		if kept[string(s.ConsensusKey)] || s.Power == 0 && s.Offline == 0 {
 			continue
 		}
-		s.Power = 0
+		s.Power, s.Offline, s.NextKey = 0, 0, nil
 		if err := k.setSeat(ctx, s); err != nil {
 			return err
 		}
@@ -215,11 +224,12 @@ func (k *Keeper) seat(ctx context.Context, seats []creditv1.Seat,
 	return nil
 }
 
-// setSeat stores a seat; one that has no power and is to have none is removed.
+// setSeat stores a seat; one that has no power, is to have none and lost none by its absence is
+// removed.
 func (k *Keeper) setSeat(ctx context.Context, s creditv1.Seat) error {
 	at := registry.ConsensusAddress(s.ConsensusKey)
 	var err error
-	if s.Power == 0 && s.Told == 0 {
+	if s.Power == 0 && s.Told == 0 && s.Offline == 0 {
 		err = k.seats.Remove(ctx, at)
 	} else {
 		err = k.seats.Set(ctx, at, s)
@@ -333,5 +343,6 @@ func remember(h *creditv1.Holding, shown, epochs uint64) {
 	h.History = last(append(h.History, shown), epochs)
 }
 
-// waits reports whether a seat's owner has yet to enter the set.
-func waits(s creditv1.Seat) bool { return s.Told == 0 && s.Power > 0 }
+// waits reports whether a seat's owner has yet to enter the set. One that was taken out because its
+// key did not sign waits for the next settlement first.
+func waits(s creditv1.Seat) bool { return s.Told == 0 && s.Power > 0 && s.Offline == 0 }

@@ -28,9 +28,16 @@
 // lapse_epochs. Either way it stays until nothing can name it any longer: no epoch
 // whose evidence is kept, no evidence of a double sign that CometBFT would still
 // take, no jail that has not ended. So a consensus address that signed evidence
-// always leads to its owner. Then keys and deposit are free again. Lapse does all
+// always leads to its owner. Then deposit and other keys are free again. Lapse does all
 // of this at an epoch's begin, for the few records whose review has come due; an
 // idle participant costs nobody anything, however many there are.
+//
+// Keys can be replaced (MsgRotateKeys) with the begin of the epoch after the next one (Rotate): a
+// VRF key has then been registered for a whole epoch, and x/credit hands the validator's seat to a
+// new consensus key after an epoch in which its heartbeats were seen. Consensus addresses are never
+// forgotten: each leads to its participant while that has a record, for evidence of whatever age
+// CometBFT takes, and no such key is ever registered again, since one that signed may be known to
+// others or sign two blocks of a height.
 //
 // Some marks belong to a participant because they outlive an epoch: its jail, its
 // silence, when it was last credited, the lottery. Other modules set them (Mark);

@@ -25,4 +25,6 @@ var (
 	ErrDeposit = errorsmod.Register(Name, 10, "deposit missing")
 	// ErrLeft reports a participant whose owner has ended its registration.
 	ErrLeft = errorsmod.Register(Name, 11, "registration ended")
+	// ErrRotation reports a rotation of keys that comes too early after another one.
+	ErrRotation = errorsmod.Register(Name, 12, "keys cannot be rotated now")
 )

@@ -3,6 +3,8 @@
 package registry
 
 import (
+	"bytes"
+	"crypto/ed25519"
 	"fmt"
 
 	"cosmossdk.io/math"
@@ -40,6 +42,9 @@ func ValidateGenesis(chain string, gs *registryv1.GenesisState) error {
 	maxNodes := uint32(MaxNodes)
 	if fresh {
 		maxNodes = gs.Params.MaxNodes
+	}
+	if err := validUsed(gs.UsedKeys); err != nil {
+		return fmt.Errorf("%w: %w", ErrGenesis, err)
 	}
 	owners := make(map[string]string)
 	for i, p := range gs.Participants {
@@ -87,6 +92,26 @@ func validRecord(p registryv1.Participant, maxNodes uint32) error {
 	case p.PowerlessHeight < 0 || (p.PowerlessHeight == 0) != (p.PowerlessTime == 0):
 		return ErrInvalid.Wrapf("without power since block %d at time %d", p.PowerlessHeight,
 			p.PowerlessTime)
+	case p.Rotation != nil && len(rotated(p.Rotation)) == 0:
+		return ErrInvalid.Wrap("a rotation of no key")
+	case len(p.PreviousConsensusKey) != 0 && len(p.PreviousConsensusKey) != ed25519.PublicKeySize:
+		return ErrInvalid.Wrapf("a previous consensus key of %d bytes",
+			len(p.PreviousConsensusKey))
+	}
+	return nil
+}
+
+// validUsed checks the list of consensus keys that nobody has any longer.
+func validUsed(used []registryv1.UsedKey) error {
+	for i, u := range used {
+		if len(u.ConsensusAddress) != addressSize || u.Participant == "" {
+			return ErrInvalid.Wrapf("used consensus key %X of %q", u.ConsensusAddress,
+				u.Participant)
+		}
+		if i > 0 && bytes.Compare(used[i-1].ConsensusAddress, u.ConsensusAddress) >= 0 {
+			return ErrInvalid.Wrapf("used consensus keys do not stand in the order of their "+
+				"addresses, or one stands twice: %X", u.ConsensusAddress)
+		}
 	}
 	return nil
 }
@@ -102,6 +127,11 @@ func (k *Keeper) InitGenesis(ctx sdk.Context, gs *registryv1.GenesisState) error
 	}
 	if gs.PendingParams != nil {
 		if err := k.pending.Set(ctx, *gs.PendingParams); err != nil {
+			return fmt.Errorf("registry: %w", err)
+		}
+	}
+	for _, u := range gs.UsedKeys {
+		if err := k.consensus.Set(ctx, u.ConsensusAddress, u.Participant); err != nil {
 			return fmt.Errorf("registry: %w", err)
 		}
 	}
@@ -139,6 +169,24 @@ func (k *Keeper) ExportGenesis(ctx sdk.Context) (*registryv1.GenesisState, error
 	}
 	err = k.Walk(ctx, func(p registryv1.Participant) (bool, error) {
 		gs.Participants = append(gs.Participants, p)
+		return false, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	current := make(map[string]bool)
+	for _, p := range gs.Participants {
+		for _, key := range keysOf(p) {
+			if key.role == RoleConsensus {
+				current[string(ConsensusAddress(key.bytes))] = true
+			}
+		}
+	}
+	err = k.consensus.Walk(ctx, nil, func(at []byte, owner string) (bool, error) {
+		if !current[string(at)] {
+			gs.UsedKeys = append(gs.UsedKeys,
+				registryv1.UsedKey{ConsensusAddress: at, Participant: owner})
+		}
 		return false, nil
 	})
 	return gs, err

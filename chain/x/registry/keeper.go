@@ -34,9 +34,9 @@ type Network interface {
 	CurrentEpoch(ctx context.Context) (uint64, error)
 	// KeepEpochs is how many past epochs keep what they were decided on.
 	KeepEpochs(ctx context.Context) (uint64, error)
-	// Holds reports whether a participant has weight or voting power, or its
-	// consensus key still validates.
-	Holds(ctx context.Context, participant string, consensusKey []byte) (bool, error)
+	// Holds reports whether a participant has weight or voting power, or one of its
+	// consensus keys still validates.
+	Holds(ctx context.Context, participant string, consensusKeys ...[]byte) (bool, error)
 }
 
 // Keeper holds the participants.
@@ -53,6 +53,7 @@ type Keeper struct {
 	consensus    collections.Map[[]byte, string]
 	keys         collections.Map[[]byte, string]
 	reviews      collections.KeySet[collections.Pair[uint64, string]]
+	rotations    collections.KeySet[collections.Pair[uint64, string]]
 }
 
 // NewKeeper builds the keeper. authority may change the parameters; network is
@@ -76,6 +77,8 @@ func NewKeeper(cdc codec.BinaryCodec, store corestore.KVStoreService, addresses 
 			collections.StringValue),
 		reviews: collections.NewKeySet(sb, prefixReviews, "reviews",
 			collections.PairKeyCodec(collections.Uint64Key, collections.StringKey)),
+		rotations: collections.NewKeySet(sb, prefixRotations, "rotations",
+			collections.PairKeyCodec(collections.Uint64Key, collections.StringKey)),
 	}
 	if _, err := sb.Build(); err != nil {
 		return nil, fmt.Errorf("registry: %w", err)
@@ -83,11 +86,14 @@ func NewKeeper(cdc codec.BinaryCodec, store corestore.KVStoreService, addresses 
 	return k, nil
 }
 
+// addressSize is the length of a consensus address.
+const addressSize = 20
+
 // ConsensusAddress is how CometBFT names the validator with this Ed25519 key:
 // the first 20 bytes of its SHA-256.
 func ConsensusAddress(key []byte) []byte {
 	sum := sha256.Sum256(key)
-	return sum[:20]
+	return sum[:addressSize]
 }
 
 // Get is the participant with this account. Errors wrap ErrUnknown.
@@ -130,9 +136,9 @@ func (k *Keeper) Walk(ctx context.Context,
 	})
 }
 
-// ByConsensusAddress finds the record, without machines, of whose validator has
-// this address; found is false for an address that is not registered. Every block
-// asks for its proposer.
+// ByConsensusAddress finds the record, without machines, of whose validator has or
+// had this address, whatever its keys are now; found is false for an address that was
+// never registered or whose participant is gone. Every block asks for its proposer.
 func (k *Keeper) ByConsensusAddress(ctx context.Context,
 	consensusAddress []byte) (p registryv1.Participant, found bool, err error) {
 	addr, err := k.consensus.Get(ctx, consensusAddress)
@@ -143,6 +149,9 @@ func (k *Keeper) ByConsensusAddress(ctx context.Context,
 		return p, false, fmt.Errorf("registry: %w", err)
 	}
 	p, err = k.Record(ctx, addr)
+	if errors.Is(err, ErrUnknown) {
+		return p, false, nil
+	}
 	return p, err == nil, err
 }
 
@@ -169,6 +178,8 @@ func (k *Keeper) Mark(ctx context.Context, addr string,
 	change(&q)
 	q.Address, q.ConsensusKey, q.VrfKey, q.HostKey = p.Address, p.ConsensusKey, p.VrfKey, p.HostKey
 	q.NodesEpoch, q.ReviewEpoch, q.Deposit = p.NodesEpoch, p.ReviewEpoch, p.Deposit
+	q.Rotation, q.RotatedEpoch = p.Rotation, p.RotatedEpoch
+	q.PreviousConsensusKey = p.PreviousConsensusKey
 	return k.store(ctx, q)
 }
 
@@ -181,6 +192,11 @@ func (k *Keeper) add(ctx context.Context, p registryv1.Participant) error {
 	}
 	for _, key := range keysOf(p) {
 		if err := k.claim(ctx, key.bytes, p.Address, key.role); err != nil {
+			return err
+		}
+	}
+	if p.Rotation != nil {
+		if err := k.schedule(ctx, p); err != nil {
 			return err
 		}
 	}
@@ -202,12 +218,20 @@ func taken(old registryv1.Participant) error {
 			"nothing that is still checked can name it; see assay query registry participant %s",
 			old.Address, old.LeftFrom, old.Address)
 	}
-	return ErrTaken.Wrapf("%s is a participant; its nodes can be changed, its keys cannot",
-		old.Address)
+	return ErrTaken.Wrapf("%s is a participant; its nodes can be changed, and its keys with "+
+		"`assay host rotate-keys`", old.Address)
 }
 
 // claim makes a key belong to a participant in one role.
 func (k *Keeper) claim(ctx context.Context, key []byte, addr, role string) error {
+	first, err := k.consensus.Get(ctx, ConsensusAddress(key))
+	switch {
+	case err == nil:
+		return ErrTaken.Wrapf("the %s key of %s was registered as a consensus key by %s, and no "+
+			"such key is ever taken again: make a new one", role, addr, first)
+	case !errors.Is(err, collections.ErrNotFound):
+		return fmt.Errorf("registry: %w", err)
+	}
 	owner, err := k.keys.Get(ctx, key)
 	switch {
 	case err == nil:

@@ -16,11 +16,14 @@ var (
 	// several times an epoch, lists of machines are long and change rarely.
 	prefixParticipants = collections.NewPrefix(2)
 	prefixNodes        = collections.NewPrefix(3)
-	// prefixConsensus leads from a consensus address (20 bytes) to the participant.
+	// prefixConsensus leads from a consensus address (20 bytes) to the participant that registered
+	// the key first. An entry stays for ever: no such key is ever registered again.
 	prefixConsensus = collections.NewPrefix(4)
 	// prefixKeys holds every key in use, 32 bytes, with its owner: "<address> <role>".
 	prefixKeys = collections.NewPrefix(5)
 	// prefixReviews lists the participants by review_epoch, so that what has to be
 	// checked at an epoch's begin is found without walking the rest.
 	prefixReviews = collections.NewPrefix(6)
+	// prefixRotations lists the participants with an open rotation by the epoch it is due in.
+	prefixRotations = collections.NewPrefix(7)
 )

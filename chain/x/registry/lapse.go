@@ -87,7 +87,9 @@ func (k *Keeper) review(ctx sdk.Context, r reviewer,
 	if err != nil {
 		return 0, err
 	}
-	holds := func() (bool, error) { return k.network.Holds(ctx, p.Address, p.ConsensusKey) }
+	holds := func() (bool, error) {
+		return k.network.Holds(ctx, p.Address, p.ConsensusKey, p.PreviousConsensusKey)
+	}
 	next, err := r.decide(ctx, &p, holds)
 	if err != nil {
 		return 0, err
@@ -164,7 +166,8 @@ func aged(ctx sdk.Context, p registryv1.Participant) bool {
 		ctx.BlockTime().Unix()-p.PowerlessTime > int64(rules.MaxAgeDuration/time.Second)
 }
 
-// remove drops a participant, gives its keys free and returns its deposit.
+// remove drops a participant, gives its keys free and returns its deposit. Its consensus
+// keys are remembered.
 func (k *Keeper) remove(ctx sdk.Context, p registryv1.Participant) (cost int, err error) {
 	if err := k.withNodes(ctx, &p); err != nil {
 		return 0, err
@@ -176,7 +179,7 @@ func (k *Keeper) remove(ctx sdk.Context, p registryv1.Participant) (cost int, er
 		}
 	}
 	if err := errors.Join(
-		k.consensus.Remove(ctx, ConsensusAddress(p.ConsensusKey)),
+		k.unschedule(ctx, p),
 		k.reviews.Remove(ctx, collections.Join(p.ReviewEpoch, p.Address)),
 		k.nodes.Remove(ctx, p.Address),
 		k.participants.Remove(ctx, p.Address),

@@ -164,7 +164,18 @@ func TestLeave(t *testing.T) {
 		registry.ConsensusAddress(p.ConsensusKey)); err != nil || found {
 		t.Errorf("its consensus address is still known, %v", err)
 	}
-	if again := w.register(t, "alice"); again.JoinedEpoch != epoch+5 {
+	// it comes back with the keys it had, but for the consensus key
+	m, fresh := registration("alice"), key("alice 2 consensus")
+	if _, err := w.msg.Register(w.ctx, m); !errors.Is(err, registry.ErrTaken) {
+		t.Errorf("came back with its old consensus key: %v", err)
+	}
+	m.ConsensusKey = fresh[32:]
+	m.Possession = registry.ProvePossession(chain, m.Address, fresh, key("alice vrf"),
+		key("alice host"))
+	if _, err := w.msg.Register(w.ctx, m); err != nil {
+		t.Fatal(err)
+	}
+	if again := w.record(t, "alice"); again.JoinedEpoch != epoch+5 {
 		t.Errorf("came back as %v", again)
 	}
 }

@@ -54,7 +54,7 @@ func (AppModule) RegisterLegacyAminoCodec(*codec.LegacyAmino) {}
 func (AppModule) RegisterInterfaces(r codectypes.InterfaceRegistry) {
 	r.RegisterImplementations((*sdk.Msg)(nil),
 		&registryv1.MsgRegister{}, &registryv1.MsgSetNodes{}, &registryv1.MsgLeave{},
-		&registryv1.MsgUpdateParams{})
+		&registryv1.MsgRotateKeys{}, &registryv1.MsgUpdateParams{})
 	msgservice.RegisterMsgServiceDesc(r, &registryv1.Msg_serviceDesc)
 }
 
@@ -130,6 +130,7 @@ func (AppModule) AutoCLIOptions() *autocliv1.ModuleOptions {
 				{RpcMethod: "SetNodes", Use: "set-nodes", Short: "Replace the list of machines"},
 				{RpcMethod: "Leave", Use: "leave", Short: "End your registration; its deposit " +
 					"comes back once nothing that is still checked can name it"},
+				{RpcMethod: "RotateKeys", Skip: true}, // assay host rotate-keys makes the keys, too
 				{RpcMethod: "UpdateParams", Skip: true},
 			},
 		},

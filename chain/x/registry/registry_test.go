@@ -68,7 +68,7 @@ type network struct {
 
 func (n *network) CurrentEpoch(context.Context) (uint64, error) { return n.epoch, nil }
 func (n *network) KeepEpochs(context.Context) (uint64, error)   { return n.keep, nil }
-func (n *network) Holds(_ context.Context, participant string, _ []byte) (bool, error) {
+func (n *network) Holds(_ context.Context, participant string, _ ...[]byte) (bool, error) {
 	return n.holders[participant], nil
 }
 

@@ -41,6 +41,20 @@ func keysOf(p registryv1.Participant) []namedKey {
 	for _, n := range p.Nodes {
 		keys = append(keys, namedKey{NodeRole(n.Id), n.Key})
 	}
+	return append(keys, rotated(p.Rotation)...)
+}
+
+// rotated lists the keys that a rotation brings.
+func rotated(r *registryv1.Rotation) (keys []namedKey) {
+	if r == nil {
+		return nil
+	}
+	for _, key := range []namedKey{{RoleConsensus, r.ConsensusKey}, {RoleVRF, r.VrfKey},
+		{RoleHost, r.HostKey}} {
+		if len(key.bytes) > 0 {
+			keys = append(keys, key)
+		}
+	}
 	return keys
 }
 
@@ -67,6 +81,11 @@ func validateNodes(p registryv1.Participant, maxNodes uint32) error {
 	if err := validList(p.Nodes, maxNodes); err != nil {
 		return err
 	}
+	return distinct(p)
+}
+
+// distinct checks that no key of a participant stands twice.
+func distinct(p registryv1.Participant) error {
 	roles := make(map[string]string)
 	for _, key := range keysOf(p) {
 		if other, twice := roles[string(key.bytes)]; twice {
@@ -126,20 +145,32 @@ func validMoniker(moniker string) error {
 // VerifyPossession checks the proofs of the three keys of a participant.
 // Errors wrap ErrPossession.
 func VerifyPossession(chain string, p registryv1.Participant, proof registryv1.Possession) error {
-	for _, s := range []struct {
-		namedKey
-		signature []byte
-	}{
-		{namedKey{RoleConsensus, p.ConsensusKey}, proof.Consensus},
-		{namedKey{RoleHost, p.HostKey}, proof.Host},
-	} {
-		if err := verifySignature(chain, p.Address, s.namedKey, s.signature); err != nil {
+	for _, key := range keysOf(p)[:3] {
+		if err := verifyKey(chain, p.Address, key, proof); err != nil {
 			return err
 		}
 	}
-	message := seed.Possession(chain, RoleVRF, p.Address, p.VrfKey)
-	if _, err := vrf.Verify(p.VrfKey, proof.Vrf, message[:]); err != nil {
-		return ErrPossession.Wrapf("vrf key of %s: %v", p.Address, err)
+	return nil
+}
+
+// proofOf is the part of a possession that is about one role.
+func proofOf(proof registryv1.Possession, role string) []byte {
+	switch role {
+	case RoleConsensus:
+		return proof.Consensus
+	case RoleVRF:
+		return proof.Vrf
+	}
+	return proof.Host
+}
+
+func verifyKey(chain, participant string, key namedKey, proof registryv1.Possession) error {
+	if key.role != RoleVRF {
+		return verifySignature(chain, participant, key, proofOf(proof, key.role))
+	}
+	message := seed.Possession(chain, RoleVRF, participant, key.bytes)
+	if _, err := vrf.Verify(key.bytes, proof.Vrf, message[:]); err != nil {
+		return ErrPossession.Wrapf("vrf key of %s: %v", participant, err)
 	}
 	return nil
 }

@@ -66,6 +66,9 @@ func (k *Keeper) begin(ctx context.Context, number uint64) error {
 	if err := k.stream.Begin(ctx, number); err != nil {
 		return fmt.Errorf("sprint: terms of the stream of epoch %d: %w", number, err)
 	}
+	if err := k.registry.Rotate(ctx, number); err != nil {
+		return fmt.Errorf("sprint: keys of epoch %d: %w", number, err)
+	}
 	e := sprintv1.Epoch{Number: number, Params: frozen, Phase: sprintv1.PhasePrepare,
 		Start: height(ctx)}
 	progress := sprintv1.Progress{}

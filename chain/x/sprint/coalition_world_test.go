@@ -180,6 +180,7 @@ func (w *world) Jail(_ context.Context, name string, until uint64, reason string
 }
 func (w *world) Announce(context.Context, string, uint64) error { return nil }
 func (w *world) Lapse(context.Context, uint64) error            { return nil }
+func (w *world) Rotate(context.Context, uint64) error           { return nil }
 func (w *world) Adopt(context.Context) error                    { return nil }
 
 // The deposits.

@@ -39,6 +39,8 @@ type Registry interface {
 	// long.
 	Announce(ctx context.Context, participant string, epoch uint64) error
 	Lapse(ctx context.Context, epoch uint64) error
+	// Rotate changes the keys whose rotation is due.
+	Rotate(ctx context.Context, epoch uint64) error
 	// Mark changes what outlives an epoch: silence, last credit, the lottery's pause.
 	Mark(ctx context.Context, participant string, change func(*registryv1.Participant)) error
 	Adopt(ctx context.Context) error
