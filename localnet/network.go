@@ -22,6 +22,7 @@ import (
 	"github.com/assaynet/assay/adversary"
 	courtv1 "github.com/assaynet/assay/api/court/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	streamv1 "github.com/assaynet/assay/api/stream/v1"
 	"github.com/assaynet/assay/client"
 	"github.com/assaynet/assay/host"
 	hostcli "github.com/assaynet/assay/host/cli"
@@ -59,6 +60,8 @@ type Options struct {
 	Pool bool
 	// Params replace the localnet parameters of x/sprint, for tests with short windows.
 	Params *sprintv1.Params
+	// Stream replaces those of x/stream.
+	Stream *streamv1.Params
 	// BlockTime is the pause between blocks; 700 ms by default.
 	BlockTime time.Duration
 	// Asked names the options above that a person set by their flags: a network that exists must

@@ -89,6 +89,9 @@ func (n *Network) create(o Options) error {
 	if o.Params != nil {
 		preset.Sprint = *o.Params
 	}
+	if o.Stream != nil {
+		preset.Stream = *o.Stream
+	}
 	g, err := genesis.Build(genesis.Options{Chain: n.Chain, Time: time.Now(), Preset: preset,
 		Participants: participants, Balances: balances})
 	if err != nil {

@@ -168,8 +168,9 @@ func TestC21WhatAHotKeyMaySend(t *testing.T) {
 			sdk.MsgTypeURL(&sprintv1.MsgRevealVerdict{}): "reveal nothing",
 			sdk.MsgTypeURL(
 				&sprintv1.MsgOpenMiddles{}): "send the participant's protocol messages",
-			sdk.MsgTypeURL(&sprintv1.MsgDispute{}):                   "name honest leaves",
-			sdk.MsgTypeURL(&registryv1.MsgSetNodes{}):                "replace the list of machines",
+			sdk.MsgTypeURL(&sprintv1.MsgDispute{}): "name honest leaves",
+			sdk.MsgTypeURL(
+				&registryv1.MsgSetNodes{}): "replace the list of machines",
 			sdk.MsgTypeURL(&streamv1.MsgSubmitContinuousPoCCommit{}): "commit nonsense",
 		}[granted.Msg]
 		if want == "" || !strings.Contains(said, want) {

@@ -17,6 +17,7 @@ import (
 
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/chain/x/sprint"
+	"github.com/assaynet/assay/chain/x/stream"
 	"github.com/assaynet/assay/cmd/assay/cli"
 	"github.com/assaynet/assay/device"
 	"github.com/assaynet/assay/internal/pipe"
@@ -77,6 +78,10 @@ func launch(t testing.TB, o localnet.Options, limit time.Duration,
 	}
 	if o.Params == nil {
 		o.Params = quick()
+	}
+	if o.Stream == nil {
+		off := stream.DefaultParams()
+		o.Stream = &off
 	}
 	if o.BlockTime == 0 {
 		o.BlockTime = 250 * time.Millisecond

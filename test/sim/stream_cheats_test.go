@@ -122,6 +122,7 @@ func honestly(n *network, m *sprintv1.MsgOpen) *sprintv1.MsgOpen {
 
 // No way to cheat in a stream gains. What is found wrong of a stream never touches the Sprint,
 // unless it is fraud, which takes both; and nobody else loses anything.
+// Holds spec T-6, T-8.
 func TestCheatingInAStreamGainsNothing(t *testing.T) {
 	probe := start(t, 4, withStreams())
 	for i := range cheaters(probe, probe.host("p4")) {
@@ -188,6 +189,7 @@ func TestFewForgedLeavesLoseOnAverage(t *testing.T) {
 
 // A commit over the bound, to the leaf, and one with a seed that is too old are refused, whoever
 // pays for it; what is refused has no part in the stream.
+// Holds spec T-3, T-4.
 func TestCommitsBeyondTheBoundAreRefused(t *testing.T) {
 	n := start(t, 3, withStreams()).flowing()
 	h := n.host("p3")
@@ -243,6 +245,7 @@ func flipped(refs []courtv1.LeafRef) func(sprintv1.Epoch, courtv1.LeafRef,
 
 // Short of fraud, a stream that fails costs its Sprint nothing, and a Sprint that fails costs the
 // stream of the epoch before nothing; neither does silence about one of them.
+// Holds spec T-8.
 func TestAStreamAndASprintFailEachForItself(t *testing.T) {
 	dry := start(t, 4, withStreams()).flowing()
 	dry.phase(2, sprintv1.PhaseProof)
@@ -298,6 +301,7 @@ func paidAlone(t *testing.T, n *network, name string) {
 }
 
 // What is proven of a person takes both parts: fraud in a Sprint, and a false verdict on a stream.
+// Holds spec T-8.
 func TestFraudAndFalseVerdictsTakeBothParts(t *testing.T) {
 	for name, bend := range map[string]func(*host){
 		"fraud": func(h *host) {
@@ -332,6 +336,7 @@ func TestFraudAndFalseVerdictsTakeBothParts(t *testing.T) {
 }
 
 // Who forged a stream and left is convicted, once. Who left and did not is paid.
+// Holds spec T-6.
 func TestWhoLeavesIsStillJudgedByItsStream(t *testing.T) {
 	for _, forges := range []bool{false, true} {
 		n := start(t, 5, withStreams(), withNodes("p5", "gpu-1", "gpu-2")).flowing()
@@ -458,6 +463,7 @@ func TestWhatACommitCosts(t *testing.T) {
 
 // A participant commits 100 times an epoch for free, and in proportion to its weight more often;
 // the one beyond pays.
+// Holds spec T-5.
 func TestCommitsBeyondTheFreeOnesPay(t *testing.T) {
 	n := startNamed(t, []string{"big", "small"}, func(name string) uint64 {
 		return map[string]uint64{"big": 1_000_000, "small": 12}[name]

@@ -22,6 +22,7 @@ func lax(t *testing.T, bend func(h *host)) (*network, sprintv1.Outcome) {
 
 // Middle digests of a verdict on streams are drawn, opened and disputed as those of one on Sprints,
 // and keyed to the epoch that judges: who did not re-run the leaves is proven false.
+// Holds spec S-32.
 func TestALazyVerdictOnStreamsIsProvenFalse(t *testing.T) {
 	n, o := lax(t, func(h *host) {
 		h.cheat.opinion = func(said []opinion) {
@@ -60,6 +61,7 @@ func TestAVerdictOnStreamsIsOpenedOrCostsTheSprint(t *testing.T) {
 
 // Who judges Sprints and says nothing of streams is cut to the part of its duties that it did, and
 // is not silent.
+// Holds spec S-32, S-22.
 func TestDutiesTowardsStreamsAreOwed(t *testing.T) {
 	n, o := lax(t, func(h *host) {
 		h.cheat.commitVerdict = func(m *sprintv1.MsgCommitVerdict) *sprintv1.MsgCommitVerdict {
@@ -91,6 +93,7 @@ func TestDutiesTowardsStreamsAreOwed(t *testing.T) {
 
 // A stream is judged, and weighs, by the class of the epoch in which it was made. Whom nobody
 // judges, as members owe less of a larger class and the chain judges only its own, keeps a part.
+// Holds spec T-7.
 func TestAStreamIsOfTheClassOfItsEpoch(t *testing.T) {
 	n := start(t, 4, withStreams()).flowing()
 	n.finish(1)

@@ -64,6 +64,7 @@ func every(n *network) (all []string) {
 // What an honest stream counts is added to the Sprint when the next epoch is finalised, to the
 // unit: of three participants, who all judge each other, one of them with two machines; and of 20,
 // of whom a drawn committee judges each.
+// Holds spec T-6, T-7.
 func TestHonestStreamsAreCreditedWithWhatTheAuditBounds(t *testing.T) {
 	for _, members := range []int{3, 20} {
 		n := start(t, members, withStreams(), withNodes("p2", "gpu-1", "gpu-2")).flowing()
@@ -87,6 +88,7 @@ func TestHonestStreamsAreCreditedWithWhatTheAuditBounds(t *testing.T) {
 }
 
 // A stream counts no more than its part of the Sprint, however long it is.
+// Holds spec T-7.
 func TestAStreamIsCapped(t *testing.T) {
 	n := start(t, 3, withStreams(func(p *streamv1.Params) {
 		p.NonceWeight, p.StreamCapBps = 1, 5_000
@@ -101,6 +103,7 @@ func TestAStreamIsCapped(t *testing.T) {
 }
 
 // Nobody is there to judge a lone participant: the chain judges its stream, too.
+// Holds spec S-23, T-6.
 func TestTheChainJudgesALoneStream(t *testing.T) {
 	n := start(t, 1, withStreams()).flowing()
 	n.finish(2)
@@ -117,6 +120,7 @@ func TestTheChainJudgesALoneStream(t *testing.T) {
 }
 
 // Machines that are gone in the next epoch are paid for what they streamed, if it is opened.
+// Holds spec T-6.
 func TestAStreamIsPaidWhoseMachinesAreGone(t *testing.T) {
 	n := start(t, 4, withStreams()).flowing()
 	n.host("p4").cheat.gone = func(epoch uint64) bool { return epoch >= 2 }
@@ -138,6 +142,7 @@ func TestAStreamIsPaidWhoseMachinesAreGone(t *testing.T) {
 
 // A void epoch pays no stream, neither that of the epoch before, which it would have judged, nor
 // its own; those before and after are paid.
+// Holds spec T-6.
 func TestAVoidEpochPaysNoStream(t *testing.T) {
 	n := start(t, 4, withStreams()).flowing()
 	n.finish(2)
@@ -212,6 +217,7 @@ func TestExportedStreamsEndAsTheyWouldHave(t *testing.T) {
 }
 
 // Every phase waits for both subjects, so an epoch with streams takes no longer than one without.
+// Holds spec S-32.
 func TestStreamsAreJudgedInTheSamePhases(t *testing.T) {
 	length := func(n *network) int64 {
 		e, _ := n.finish(2)

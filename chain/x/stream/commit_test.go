@@ -136,6 +136,7 @@ func try(t *testing.T, all ...fault) error {
 }
 
 // Each refusal has a code of its own, writes nothing, and comes before those after it.
+// Holds spec T-1, T-3.
 func TestRefusalsOfACommit(t *testing.T) {
 	all := faults()
 	if err := try(t); err != nil {
@@ -174,6 +175,7 @@ func TestRefusalsOfACommit(t *testing.T) {
 
 // A node's first commit needs a Sprint of the node, and its seed is from the compute window's last
 // block on.
+// Holds spec T-2, T-3.
 func TestTheFirstCommitOfANode(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
@@ -198,6 +200,7 @@ func TestTheFirstCommitOfANode(t *testing.T) {
 }
 
 // A seed may be so many blocks old.
+// Holds spec T-2.
 func TestTheAgeOfASeed(t *testing.T) {
 	for height, fits := range map[int64]bool{269: true, 270: false} {
 		c := begin(t)
@@ -212,6 +215,7 @@ func TestTheAgeOfASeed(t *testing.T) {
 }
 
 // The bound is held to the leaf, over the time since the later of the seed and the last commit.
+// Holds spec T-4.
 func TestTheBoundIsHeldToTheLeaf(t *testing.T) {
 	for _, tc := range []struct {
 		name       string
@@ -412,6 +416,7 @@ func settled(t *testing.T, c *chain, p streamv1.Params) {
 
 // What a node's stream is held against is the whole of its Sprint, also where it first committed to
 // its stream before the last segment was committed.
+// Holds spec T-4, T-7.
 func TestAStreamIsHeldAgainstTheWholeSprint(t *testing.T) {
 	send := func(c *chain, number uint32, height int64, count uint32) {
 		t.Helper()

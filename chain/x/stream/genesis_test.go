@@ -180,6 +180,7 @@ func TestGenesisIsChecked(t *testing.T) {
 
 // Pruning drops everything of streams that were settled before an epoch, a few records at a time,
 // and nothing else. A stream is settled in the epoch after its own.
+// Holds spec T-9.
 func TestPruneDropsWhatWasSettled(t *testing.T) {
 	const limit = 4
 	c, want := filled(t, 4), filled(t, 4)
@@ -223,6 +224,7 @@ func TestPruneDropsWhatWasSettled(t *testing.T) {
 }
 
 // The window says why it is open or not, and until when that holds.
+// Holds spec T-1.
 func TestTheWindowSaysWhyAndUntilWhen(t *testing.T) {
 	for _, tc := range []struct {
 		name, reason string

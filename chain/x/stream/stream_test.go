@@ -139,6 +139,7 @@ func (c *chain) node(t testing.TB, n streamv1.Node) {
 
 // The bound is exact beyond 64 bits, rounds down, and is nothing for no time and for devices that
 // were busy all the time.
+// Holds spec T-4.
 func TestBound(t *testing.T) {
 	p := DefaultParams()
 	most := p
@@ -167,13 +168,15 @@ func TestBound(t *testing.T) {
 		{"a product of more", most, 1<<63 - 1, 9, 3, 0, 1<<63 - 1},
 		{"a result beyond 64 bits", most, math.MaxUint64, 1, math.MaxInt64, 0, math.MaxUint64},
 	} {
-		if got := streamv1.MayCommit(c.p, c.leaves, c.window, c.blocks, c.utilization); got != c.want {
+		if got := streamv1.MayCommit(c.p, c.leaves, c.window, c.blocks,
+			c.utilization); got != c.want {
 			t.Errorf("%s: %d, want %d", c.name, got, c.want)
 		}
 	}
 }
 
 // A part of what is credited counts, and never more than a part of the Sprint.
+// Holds spec T-7.
 func TestCounts(t *testing.T) {
 	p := DefaultParams() // a tenth, at most twice
 	for _, c := range []struct{ credited, sprint, counts, most uint64 }{
@@ -252,6 +255,7 @@ func TestParamsAtAndBeyondTheirBounds(t *testing.T) {
 }
 
 // A vote acts with the next epoch; the terms of one that runs stay.
+// Holds spec T-1, T-10.
 func TestParametersActFromTheNextEpochOn(t *testing.T) {
 	c := begin(t)
 	p := DefaultParams()
