@@ -3,8 +3,8 @@
 package sim
 
 import (
+	"bytes"
 	"context"
-	"crypto/rand"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -46,8 +46,14 @@ type sent struct {
 // pooled makes a network whose blocks the app fills itself, of the size and gas of a real chain.
 func pooled(t testing.TB, members []string, weight func(string) uint64, options ...option) *gossip {
 	home := t.TempDir()
-	if _, err := keyfile.Create(filepath.Join(home, app.VRFKeyFile), rand.Reader); err != nil {
-		t.Fatal(err)
+	for i, name := range members { // it proposes for whoever's turn it is
+		path := filepath.Join(home, app.VRFKeyFile)
+		if i > 0 {
+			path = app.Later(home, i).VRF
+		}
+		if _, err := keyfile.Create(path, bytes.NewReader(secret("vrf", name))); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return &gossip{network: startNamed(t, members, weight, append(options,
 		func(n *network) { n.home, n.maxGas = home, 400_000_000 })...)}
