@@ -15,6 +15,7 @@ import (
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
 	banktypes "github.com/cosmos/cosmos-sdk/x/bank/types"
+	"github.com/cosmos/cosmos-sdk/x/authz"
 	"github.com/cosmos/cosmos-sdk/x/feegrant"
 
 	"log/slog"
@@ -22,6 +23,7 @@ import (
 	"google.golang.org/grpc"
 
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
+	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	"github.com/assaynet/assay/client"
 	"github.com/assaynet/assay/host/ledger"
 	"github.com/assaynet/assay/host/submit"
@@ -106,6 +108,13 @@ func (k *hotKey) ask(ctx context.Context) {
 	if err == nil {
 		err = allowed(&now, allowance, k.participant, time.Now())
 	}
+	if err == nil {
+		var missing []string
+		if missing, err = notGranted(within, authz.NewQueryClient(k.conn), k.participant,
+			k.address); err == nil && len(missing) > 0 {
+			now.Reason = mayNotSend(missing, k.address)
+		}
+	}
 	if ctx.Err() != nil {
 		return
 	}
@@ -118,7 +127,36 @@ func (k *hotKey) ask(ctx context.Context) {
 	}
 }
 
-// noGrant reports an answer that there is no allowance.
+// notGranted lists the duties that a hot key may not send for a participant.
+func notGranted(ctx context.Context, chain authz.QueryClient, participant,
+	address string) (missing []string, err error) {
+	if participant == address {
+		return nil, nil
+	}
+	for _, url := range sprintv1.DutyURLs() {
+		_, err := chain.Grants(ctx, &authz.QueryGrantsRequest{Granter: participant,
+			Grantee: address, MsgTypeUrl: url})
+		switch {
+		case noGrant(err):
+			missing = append(missing, url)
+		case err != nil:
+			return nil, err
+		}
+	}
+	return missing, nil
+}
+
+// mayNotSend says which grants are missing, and how to give the first.
+func mayNotSend(missing []string, address string) string {
+	names := make([]string, len(missing))
+	for i, url := range missing {
+		names[i] = url[strings.LastIndex(url, ".")+1:]
+	}
+	return fmt.Sprintf("it may not send %s for this participant; for each: assay tx authz grant "+
+		"%s generic --msg-type %s --from OPERATOR", strings.Join(names, ", "), address, missing[0])
+}
+
+// noGrant reports an answer that there is no grant.
 func noGrant(err error) bool {
 	code := status.Code(err)
 	return code == codes.NotFound || (code == codes.Internal || code == codes.Unknown) &&

@@ -3,13 +3,17 @@
 package host
 
 import (
+	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	sdk "github.com/cosmos/cosmos-sdk/types"
+	"github.com/cosmos/cosmos-sdk/x/authz"
 	"github.com/cosmos/cosmos-sdk/x/feegrant"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -88,5 +92,47 @@ func TestNoGrant(t *testing.T) {
 		if got := noGrant(c.err); got != c.want {
 			t.Errorf("%v: %t", c.err, got)
 		}
+	}
+}
+
+// granting is a chain that has granted a hot key everything but some messages.
+type granting struct {
+	authz.QueryClient
+	not []string
+	err error
+}
+
+func (g granting) Grants(_ context.Context, req *authz.QueryGrantsRequest,
+	_ ...grpc.CallOption) (*authz.QueryGrantsResponse, error) {
+	if g.err == nil && slices.Contains(g.not, req.MsgTypeUrl) {
+		return nil, status.Error(codes.NotFound, "authorization not found")
+	}
+	return &authz.QueryGrantsResponse{}, g.err
+}
+
+// A duty that a hot key may not send is named, with the command that grants it.
+func TestAMissingGrantIsNamed(t *testing.T) {
+	const commits = "/assay.stream.v1.MsgSubmitContinuousPoCCommit"
+	missing, err := notGranted(t.Context(), granting{not: []string{commits}}, "cpc1a", "cpc1hot")
+	if err != nil || !slices.Equal(missing, []string{commits}) {
+		t.Fatalf("missing %v, %v", missing, err)
+	}
+	for _, want := range []string{"may not send MsgSubmitContinuousPoCCommit",
+		"assay tx authz grant cpc1hot generic --msg-type " + commits} {
+		if got := mayNotSend(missing, "cpc1hot"); !strings.Contains(got, want) {
+			t.Errorf("%q does not say %q", got, want)
+		}
+	}
+	if missing, err := notGranted(t.Context(), granting{}, "cpc1a", "cpc1hot"); err != nil ||
+		len(missing) > 0 {
+		t.Errorf("all granted: %v, %v", missing, err)
+	}
+	if missing, err := notGranted(t.Context(), granting{not: []string{commits}}, "cpc1a",
+		"cpc1a"); err != nil || len(missing) > 0 {
+		t.Errorf("the operator itself: %v, %v", missing, err)
+	}
+	gone := status.Error(codes.Unavailable, "gone")
+	if _, err := notGranted(t.Context(), granting{err: gone}, "cpc1a", "cpc1hot"); err == nil {
+		t.Error("a node that is gone grants everything")
 	}
 }

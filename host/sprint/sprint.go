@@ -194,8 +194,11 @@ func (sp *Sprint) Act(ctx context.Context, g *errgroup.Group,
 		return fmt.Errorf("the chain runs model class %q, which this version does not know: %w",
 			e.Params.Class, err)
 	}
-	if e.Phase >= sprintv1.PhaseWrapUp {
+	if proved := sp.Streams.Busy(); e.Phase >= sprintv1.PhaseWrapUp {
 		err = sp.Streams.Act(ctx, g, now, class, me)
+		if proved && !sp.Streams.Busy() { // not every phase says what machines do
+			err = errors.Join(err, sp.idle(now))
+		}
 	} else {
 		sp.Streams.stop()
 	}
