@@ -52,6 +52,12 @@ const DefaultBlockTime = 4 * time.Second
 // DefaultMinGasPrice is 10^9 acpc per gas: 0.0002 CPC for a plain transfer.
 const DefaultMinGasPrice = "1000000000" + app.Denom
 
+// How much of the past a node keeps: states, and blocks (eight days of five seconds).
+const (
+	keepStates = "1000"
+	keepBlocks = 150_000
+)
+
 // Assay is our own section of app.toml.
 type Assay struct {
 	Participant string `mapstructure:"participant"`
@@ -158,8 +164,11 @@ func (s Settings) app() serverconfig.Config {
 	c.GRPC.SkipCheckHeader = true
 	c.Mempool.MaxTxs = 0
 	c.QueryGasLimit = 50_000_000
-	// Snapshots let new nodes start without the whole history.
+	// Snapshots let new nodes start without the whole history; a node keeps that of the states that
+	// questions are about, and blocks for longer than evidence is taken.
 	c.StateSync.SnapshotInterval = 1_000
+	c.Pruning, c.PruningKeepRecent, c.PruningInterval = "custom", keepStates, "10"
+	c.MinRetainBlocks = keepBlocks
 	return *c
 }
 

@@ -54,6 +54,22 @@ func TestAnyMonikerIsReadAgain(t *testing.T) {
 	}
 }
 
+// A new node keeps 1,000 states and 150,000 blocks, and makes snapshots.
+func TestHowMuchOfThePastANodeKeeps(t *testing.T) {
+	dir, _ := settled(t, "plain")
+	c, err := Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := c.App; a.Pruning != "custom" || a.PruningKeepRecent != "1000" ||
+		a.PruningInterval != "10" || a.MinRetainBlocks != 150_000 ||
+		a.StateSync.SnapshotInterval != 1_000 {
+		t.Errorf("pruning %s of %s every %s, %d blocks, snapshots every %d", a.Pruning,
+			a.PruningKeepRecent, a.PruningInterval, a.MinRetainBlocks,
+			a.StateSync.SnapshotInterval)
+	}
+}
+
 // A key that nothing reads is refused by its name, with the one that was meant; those
 // of the templates, and those that the SDK reads beside them, are not.
 func TestUnknownSettingsAreRefused(t *testing.T) {
