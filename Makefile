@@ -4,7 +4,7 @@ DEADCODE := golang.org/x/tools/cmd/deadcode@v0.47.0
 LIGHT := ./poc/... ./device/... ./device/cpu/internal/simd/_asm/arm64 ./internal/... ./link/... ./worker/... ./cmd/assay-worker/... ./host/leaflog/... ./host/fleet/... ./host/gate/... ./host/batch/... ./host/ledger/... ./host/pool/... ./api/worker/... ./api/mpoc/... ./test/peers/... ./test/crowd/... ./test/pool/... ./test/gpukit/...
 
 .DEFAULT_GOAL := help
-.PHONY: help long python build test test-arm64 race lint staticcheck audit gpu-kit gen soak coalitions crowd flips full-disk terminal year fuzz bench bench-peers release localnet vectors man
+.PHONY: help long python build test test-arm64 race lint staticcheck audit gpu-kit gen soak coalitions crowd flips networks full-disk terminal year fuzz bench bench-peers release localnet vectors man
 
 help: ## this list
 	@awk -F': ## ' '/^[a-z0-9-]+: ## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ coalitions: ### coalitions, renting, outages and honest faults on the real rules
 
 flips: ### 10,000 flipped bits and 1,000 files cut short in what worker, host and localnet keep, and in the host's stores (3 minutes)
 	./test/flips.sh
+
+networks: ### networks that prove between Sprints, and that rotate their keys (3 minutes)
+	ASSAY_LONG=1 go test ./test/network -run 'MachinesProve|KeysRotate' -count=1 -timeout 30m -v
 
 full-disk: ### the disk of worker, pool, host and node full at every write in turn, and disks of a few megabytes in a network (7 minutes)
 	ASSAY_LONG=1 go test ./worker/... ./host/... ./chain/... ./localnet ./test/pool ./test/network -run 'Fills|FullDisk|DiskIsFull' -count=1 -timeout 2h -v

@@ -41,9 +41,11 @@ func convicted(t *testing.T) (home string) {
 	if _, err := link.LoadKey(filepath.Join(home, keyName)); err != nil {
 		t.Fatal(err)
 	}
-	if err := verdicts(h.o.Home).Save(&voter.Verdict{Epoch: 1, Salt: make([]byte, 32),
-		Body: []byte{1, 2}, Middles: make([]byte, 16)}); err != nil {
-		t.Fatal(err)
+	for i, folder := range []voter.Folder{verdicts(h.o.Home), streamVerdicts(h.o.Home)} {
+		if err := folder.Save(&voter.Verdict{Epoch: 1, Salt: make([]byte, 32),
+			Body: []byte{1, 2 + byte(i)}, Middles: make([]byte, 16)}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	now := votertest.SegmentOver()
 	goal, model := sprint.Computing(now.Epoch, transformer.Nano, now.Epoch.Segments[0]),
@@ -97,7 +99,7 @@ func TestFlipsInAHome(t *testing.T) {
 	whole := convicted(t)
 	// of the files on logs, those whose names hold a text: to check evidence is to compute
 	read := func(home, named string, log *bytes.Buffer) (c Config, key ed25519.PrivateKey,
-		v *voter.Verdict, files []delivery.LeftOutFile, err error) {
+		v [2]*voter.Verdict, files []delivery.LeftOutFile, err error) {
 		h := newHost(Config{}, Options{Home: home, Logger: slog.New(slog.NewTextHandler(log, nil))})
 		h.pay = h.newPayroll()
 		h.duties = h.newDuties()
@@ -120,8 +122,10 @@ func TestFlipsInAHome(t *testing.T) {
 		if c, err = Load(home); err != nil {
 			return
 		}
-		if v, err = verdicts(h.o.Home).Load(1); err != nil {
-			return
+		for i, folder := range []voter.Folder{verdicts(home), streamVerdicts(home)} {
+			if v[i], err = folder.Load(1); err != nil {
+				return
+			}
 		}
 		for _, node := range []string{"w1", "w2"} {
 			log := leaflog.Key{Epoch: 1, Node: node, Segment: 1}
@@ -138,7 +142,8 @@ func TestFlipsInAHome(t *testing.T) {
 	}
 	var log bytes.Buffer
 	_, wantKey, wantVerdict, wantFiles, err := read(whole, "", &log)
-	if err != nil || wantVerdict == nil || wantFiles[0].Evidence == nil ||
+	if err != nil || wantVerdict[0] == nil || wantVerdict[1] == nil ||
+		wantFiles[0].Evidence == nil ||
 		wantFiles[1].SHA256 == "" || log.Len() > 0 {
 		t.Fatalf("%+v, %+v, %v, %s", wantVerdict, wantFiles, err, log.String())
 	}

@@ -56,6 +56,7 @@ func Run(ctx context.Context, v View, in io.Reader, out io.Writer, environ []str
 // Last is the picture of a host that has stopped: nothing is under way below it.
 func Last(s host.Status, warnings []string, kept string, width int, now time.Time) []string {
 	s.Doing, s.Reason, s.Until, s.Reachable, s.Progress = stoppedWord, "", 0, false, nil
+	s.Stream = nil
 	s.Workers = slices.Clone(s.Workers)
 	for i := range s.Workers {
 		w := &s.Workers[i]

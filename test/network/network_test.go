@@ -52,6 +52,14 @@ func quick() *sprintv1.Params {
 	return &p
 }
 
+// long skips a test that is not for every change: the package has to end within ten minutes.
+func long(t *testing.T) {
+	t.Helper()
+	if os.Getenv("ASSAY_LONG") == "" {
+		t.Skip("ASSAY_LONG=1 runs it: make networks")
+	}
+}
+
 // net is a running network under test.
 type net struct {
 	*localnet.Network

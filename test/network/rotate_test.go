@@ -53,6 +53,7 @@ func (n *net) participant(i int) registryv1.Participant {
 // epoch that both are credited. The old key leaves the set and the new one is in it. Then its node
 // is killed, and the network goes on when it is back: it finds the key that is in force.
 func TestKeysRotateWithoutAMissedEpoch(t *testing.T) {
+	long(t)
 	n := start(t, localnet.Options{Cheat: adversary.None, Participants: 2})
 	n.until(0, "epoch 1 in compute", func(now *sprintv1.QueryCurrentResponse) bool {
 		return now.Epoch.Number > 1 || now.Epoch.Phase >= sprintv1.PhaseCompute

@@ -14,6 +14,7 @@ import (
 // it to what their Sprints weigh.
 // Holds spec T-6, T-11.
 func TestMachinesProveBetweenSprints(t *testing.T) {
+	long(t)
 	params, on := quick(), stream.LocalnetParams()
 	params.EpochBlocks = 70
 	n := start(t, localnet.Options{Participants: 3, Params: params, Stream: &on})

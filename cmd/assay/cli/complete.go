@@ -30,6 +30,7 @@ func completions() map[string]commands.Values {
 		"participants": commands.Files("json"),
 		"from-export":  commands.Files("json"), "output": commands.Files(),
 		"cheat":           commands.One(append(adversary.Names(), adversary.None)...),
+		"keys":            commands.One("consensus", "vrf", "consensus,vrf"),
 		"preset":          commands.One(slices.Sorted(maps.Keys(genesis.Presets()))...),
 		"keyring-backend": commands.One(accounts.Backends()...),
 		"from":            commands.One(home.Operator, home.Hot),
