@@ -337,6 +337,9 @@ func (n *Network) streams(ctx context.Context, a *account, q sprintv1.QueryClien
 	if err != nil {
 		return fmt.Errorf("localnet: streams that epoch %d judged: %w", e.Number, err)
 	}
+	sort.SliceStable(res.Outcomes, func(i, j int) bool {
+		return res.Outcomes[i].Moniker < res.Outcomes[j].Moniker
+	})
 	for _, o := range res.Outcomes {
 		a.wrapped("  ", fmt.Sprintf("%s between Sprints: %s leaves, %d of %d drawn ones "+
 			"wrong, %s; %s of its weight", n.label(o.Participant, o.Moniker), thousands(o.Count),
