@@ -51,3 +51,6 @@ func List[K, V, T any, C query.Collection[K, V]](ctx context.Context, c C, r *qu
 	}
 	return query.CollectionPaginate(ctx, c, bounded, entry, options...)
 }
+
+// Same is for lists that are shown as they are stored.
+func Same[K, V any](_ K, v V) (V, error) { return v, nil }

@@ -32,6 +32,15 @@ func Optional[V any](ctx context.Context, item collections.Item[V]) (*V, error) 
 	return &v, nil
 }
 
+// Find is a map's value at a key; ok is false where there is none.
+func Find[K, V any](ctx context.Context, m collections.Map[K, V], key K) (v V, ok bool, err error) {
+	v, err = m.Get(ctx, key)
+	if errors.Is(err, collections.ErrNotFound) {
+		return v, false, nil
+	}
+	return v, err == nil, err
+}
+
 // Adopt makes pending parameters, if there are any, those in force.
 func Adopt[V any](ctx context.Context, pending, inForce collections.Item[V]) error {
 	v, err := Optional(ctx, pending)

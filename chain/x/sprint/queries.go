@@ -86,16 +86,14 @@ func (s queryServer) Stage(ctx context.Context,
 	}, nil
 }
 
-// same is for lists that are shown as they are stored.
-func same[K, V any](_ K, v V) (V, error) { return v, nil }
-
 func (s queryServer) Members(ctx context.Context,
 	req *sprintv1.QueryMembersRequest) (*sprintv1.QueryMembersResponse, error) {
 	e, err := s.record(ctx, req.Epoch)
 	if err != nil {
 		return nil, err
 	}
-	all, page, err := paging.List(ctx, s.members, req.Pagination, same[memberKey, sprintv1.Member],
+	all, page, err := paging.List(ctx, s.members, req.Pagination,
+		paging.Same[memberKey, sprintv1.Member],
 		query.WithCollectionPaginationPairPrefix[uint64, string](e.Number))
 	return &sprintv1.QueryMembersResponse{Members: all, Pagination: page}, err
 }
@@ -120,7 +118,8 @@ func (s queryServer) Commits(ctx context.Context,
 		prefix = collections.QuadSuperPrefix[uint64, string, string, uint32](e.Number,
 			req.Participant)
 	}
-	all, page, err := paging.List(ctx, s.commits, req.Pagination, same[logKey, sprintv1.Commit],
+	all, page, err := paging.List(ctx, s.commits, req.Pagination,
+		paging.Same[logKey, sprintv1.Commit],
 		func(o *query.CollectionsPaginateOptions[logKey]) { o.Prefix = &prefix })
 	return &sprintv1.QueryCommitsResponse{Commits: all, Pagination: page}, err
 }
@@ -242,7 +241,7 @@ func (s queryServer) Verdicts(ctx context.Context,
 		return nil, err
 	}
 	all, page, err := paging.List(ctx, s.of[about(req.Stream)].verdicts, req.Pagination,
-		same[memberKey, sprintv1.VerdictRecord],
+		paging.Same[memberKey, sprintv1.VerdictRecord],
 		query.WithCollectionPaginationPairPrefix[uint64, string](e.Number))
 	return &sprintv1.QueryVerdictsResponse{Records: all, Pagination: page}, err
 }
@@ -288,7 +287,7 @@ func (s queryServer) Outcomes(ctx context.Context,
 			"epoch %d is not finalised; it is in %s", e.Number, e.Phase.Word())
 	}
 	all, page, err := paging.List(ctx, s.of[about(req.Stream)].outcomes, req.Pagination,
-		same[memberKey, sprintv1.Outcome],
+		paging.Same[memberKey, sprintv1.Outcome],
 		query.WithCollectionPaginationPairPrefix[uint64, string](e.Number))
 	return &sprintv1.QueryOutcomesResponse{Outcomes: all, Pagination: page}, err
 }

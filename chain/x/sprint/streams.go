@@ -14,6 +14,7 @@ import (
 	courtv1 "github.com/assaynet/assay/api/court/v1"
 	registryv1 "github.com/assaynet/assay/api/registry/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/chain/table"
 	"github.com/assaynet/assay/chain/x/court"
 	"github.com/assaynet/assay/chain/x/registry"
 	"github.com/assaynet/assay/poc/audit"
@@ -26,11 +27,7 @@ import (
 // EpochOf is the record of an epoch; ok is false where there is none.
 func (k *Keeper) EpochOf(ctx context.Context, number uint64) (e sprintv1.Epoch, ok bool,
 	err error) {
-	e, err = k.epochs.Get(ctx, number)
-	if errors.Is(err, collections.ErrNotFound) {
-		return e, false, nil
-	}
-	return e, err == nil, err
+	return table.Find(ctx, k.epochs, number)
 }
 
 // MemberOf is a participant's place in an epoch, as it stands now: who was jailed since the epoch

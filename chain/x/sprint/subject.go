@@ -4,7 +4,6 @@ package sprint
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"cosmossdk.io/collections"
@@ -12,6 +11,7 @@ import (
 
 	courtv1 "github.com/assaynet/assay/api/court/v1"
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
+	"github.com/assaynet/assay/chain/table"
 	"github.com/assaynet/assay/poc/seed"
 )
 
@@ -105,17 +105,17 @@ func (k *Keeper) claim(ctx context.Context, e sprintv1.Epoch, s subject,
 	participant string) (sprintv1.Claim, error) {
 	none := sprintv1.Claim{Participant: participant}
 	if s == ofStream {
-		c, err := k.streams.Get(ctx, memberKeyOf(e.Number, participant))
-		if errors.Is(err, collections.ErrNotFound) {
-			return none, nil
+		c, ok, err := table.Find(ctx, k.streams, memberKeyOf(e.Number, participant))
+		if !ok {
+			return none, err
 		}
-		return c, err
+		return c, nil
 	}
-	m, err := k.members.Get(ctx, memberKeyOf(e.Number, participant))
-	if errors.Is(err, collections.ErrNotFound) {
-		return none, nil
+	m, ok, err := table.Find(ctx, k.members, memberKeyOf(e.Number, participant))
+	if !ok {
+		return none, err
 	}
-	return claimOf(e, m), err
+	return claimOf(e, m), nil
 }
 
 // claims lists what is judged of a subject, by participant.
@@ -167,19 +167,13 @@ func drawnOf(e sprintv1.Epoch, s subject, c sprintv1.Claim) int {
 
 // holds: the participant is a holder of the epoch, for whom phases wait.
 func (k *Keeper) holds(ctx context.Context, e sprintv1.Epoch, participant string) (bool, error) {
-	m, err := k.members.Get(unmetered(ctx), memberKeyOf(e.Number, participant))
-	if errors.Is(err, collections.ErrNotFound) {
-		return false, nil
-	}
+	m, _, err := table.Find(unmetered(ctx), k.members, memberKeyOf(e.Number, participant))
 	return m.Role == sprintv1.RoleHolder, err
 }
 
 // guilty: the participant was proven wrong in this epoch.
 func (k *Keeper) guilty(ctx context.Context, epoch uint64, participant string) (bool, error) {
-	m, err := k.members.Get(ctx, memberKeyOf(epoch, participant))
-	if errors.Is(err, collections.ErrNotFound) {
-		return false, nil
-	}
+	m, _, err := table.Find(ctx, k.members, memberKeyOf(epoch, participant))
 	return convicted(m), err
 }
 

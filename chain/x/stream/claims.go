@@ -24,7 +24,7 @@ func (k *Keeper) Owed(ctx context.Context,
 	if _, err := k.admit(ctx, msg); err != nil {
 		return 0, err
 	}
-	sum, _, err := get(ctx, k.summaries, collections.Join(msg.EpochIndex, msg.Creator))
+	sum, _, err := table.Find(ctx, k.summaries, collections.Join(msg.EpochIndex, msg.Creator))
 	return sum.CommitCount, err
 }
 
@@ -73,7 +73,7 @@ func (k *Keeper) Seed(ctx context.Context, epoch uint64, leaf courtv1.LeafRef) (
 	if leaf.Segment <= sprintv1.StreamSegments {
 		return s, false, nil
 	}
-	c, ok, err := get(ctx, k.commits, collections.Join4(epoch, leaf.Participant, leaf.Node,
+	c, ok, err := table.Find(ctx, k.commits, collections.Join4(epoch, leaf.Participant, leaf.Node,
 		leaf.Segment-sprintv1.StreamSegments))
 	if err != nil || !ok {
 		return s, false, err
@@ -109,7 +109,7 @@ func (k *Keeper) Weigh(ctx context.Context, epoch uint64, participant string,
 func (k *Keeper) Settle(ctx context.Context, epoch uint64, participant string, counts uint64,
 	lost bool, reason string) error {
 	key := collections.Join(epoch, participant)
-	sum, ok, err := get(ctx, k.summaries, key)
+	sum, ok, err := table.Find(ctx, k.summaries, key)
 	if err != nil || !ok {
 		return err
 	}

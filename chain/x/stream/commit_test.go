@@ -15,6 +15,7 @@ import (
 
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	streamv1 "github.com/assaynet/assay/api/stream/v1"
+	"github.com/assaynet/assay/chain/table"
 	"github.com/assaynet/assay/poc/commit"
 )
 
@@ -401,7 +402,7 @@ func settled(t *testing.T, c *chain, p streamv1.Params) {
 	if err := c.Settle(c.ctx, testEpoch, "alice", 42, true, "why"); err != nil {
 		t.Fatal(err)
 	}
-	sum, ok, err := get(c.ctx, c.summaries, collections.Join(uint64(testEpoch), "alice"))
+	sum, ok, err := table.Find(c.ctx, c.summaries, collections.Join(uint64(testEpoch), "alice"))
 	if err != nil || !ok || !sum.Settled || !sum.PenaltyApplied ||
 		sum.EffectivePocWeight != 42 || sum.Reason != "why" ||
 		sum.TotalNonces != 1_000 {
@@ -430,7 +431,7 @@ func TestAStreamIsHeldAgainstTheWholeSprint(t *testing.T) {
 	}
 	sum := func(c *chain) uint64 {
 		t.Helper()
-		s, _, err := get(c.ctx, c.summaries, collections.Join(uint64(testEpoch), "alice"))
+		s, _, err := table.Find(c.ctx, c.summaries, collections.Join(uint64(testEpoch), "alice"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,7 +4,6 @@ package stream
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"cosmossdk.io/collections"
@@ -83,15 +82,6 @@ func NewKeeper(cdc codec.BinaryCodec, store corestore.KVStoreService, authority 
 		panic(fmt.Errorf("stream: schema: %w", err)) // a programming error, before any block
 	}
 	return k
-}
-
-// get reads what may not be there.
-func get[K, V any](ctx context.Context, m collections.Map[K, V], key K) (v V, ok bool, err error) {
-	v, err = m.Get(ctx, key)
-	if errors.Is(err, collections.ErrNotFound) {
-		return v, false, nil
-	}
-	return v, err == nil, err
 }
 
 func chainID(ctx context.Context) string { return sdk.UnwrapSDKContext(ctx).ChainID() }

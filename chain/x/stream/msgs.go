@@ -12,6 +12,7 @@ import (
 
 	sprintv1 "github.com/assaynet/assay/api/sprint/v1"
 	streamv1 "github.com/assaynet/assay/api/stream/v1"
+	"github.com/assaynet/assay/chain/table"
 	"github.com/assaynet/assay/poc/commit"
 	"github.com/assaynet/assay/poc/seed"
 )
@@ -62,7 +63,7 @@ func (k *Keeper) count(ctx context.Context, a admitted,
 		return err
 	}
 	key := collections.Join(msg.EpochIndex, msg.Creator)
-	sum, ok, err := get(ctx, k.summaries, key)
+	sum, ok, err := table.Find(ctx, k.summaries, key)
 	if err != nil {
 		return err
 	}
@@ -187,7 +188,7 @@ func (k *Keeper) entitled(ctx context.Context, msg *streamv1.MsgSubmitContinuous
 		return ErrNode.Wrapf("%s has no node %q in epoch %d", msg.Creator, msg.Node,
 			msg.EpochIndex)
 	}
-	if a.node, ok, err = get(ctx, k.nodes, nodeKeyOf(msg)); err != nil {
+	if a.node, ok, err = table.Find(ctx, k.nodes, nodeKeyOf(msg)); err != nil {
 		return err
 	}
 	a.counted = counts(a.params, a.node.Leaves, a.node.SprintLeaves)

@@ -66,7 +66,7 @@ func (k *Keeper) Begin(ctx context.Context, epoch uint64) error {
 // termsOf returns the parameters of an epoch's stream; of an epoch that began without any, streams
 // are off.
 func (k *Keeper) termsOf(ctx context.Context, epoch uint64) (streamv1.Params, error) {
-	t, ok, err := get(ctx, k.terms, epoch)
+	t, ok, err := table.Find(ctx, k.terms, epoch)
 	if err != nil || !ok {
 		return DefaultParams(), err
 	}

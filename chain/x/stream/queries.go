@@ -75,9 +75,6 @@ func standing(e sprintv1.Epoch, ok bool, p streamv1.Params, h int64) (open bool,
 		max(h, e.Start+int64(e.Params.EpochBlocks))
 }
 
-// same is for lists that are shown as they are stored.
-func same[K, V any](_ K, v V) (V, error) { return v, nil }
-
 // of is the epoch that a question names; 0 asks for the current one.
 func (s queryServer) of(ctx context.Context, epoch uint64) (uint64, error) {
 	if epoch != 0 {
@@ -93,7 +90,7 @@ func (s queryServer) Summaries(ctx context.Context,
 		return nil, err
 	}
 	all, page, err := paging.List(ctx, s.summaries, req.Pagination,
-		same[summaryKey, streamv1.Summary],
+		paging.Same[summaryKey, streamv1.Summary],
 		query.WithCollectionPaginationPairPrefix[uint64, string](epoch))
 	return &streamv1.QuerySummariesResponse{Summaries: all, Pagination: page}, err
 }
@@ -104,7 +101,7 @@ func (s queryServer) Summary(ctx context.Context,
 	if err != nil {
 		return nil, err
 	}
-	sum, ok, err := get(ctx, s.summaries, collections.Join(epoch, req.Participant))
+	sum, ok, err := table.Find(ctx, s.summaries, collections.Join(epoch, req.Participant))
 	if err == nil && !ok {
 		err = status.Errorf(codes.NotFound, "%s has no stream in epoch %d", req.Participant, epoch)
 	}
@@ -118,7 +115,7 @@ func (s queryServer) Nodes(ctx context.Context,
 		return nil, err
 	}
 	prefix := collections.TripleSuperPrefix[uint64, string, string](epoch, req.Participant)
-	all, page, err := paging.List(ctx, s.nodes, req.Pagination, same[nodeKey, streamv1.Node],
+	all, page, err := paging.List(ctx, s.nodes, req.Pagination, paging.Same[nodeKey, streamv1.Node],
 		func(o *query.CollectionsPaginateOptions[nodeKey]) { o.Prefix = &prefix })
 	return &streamv1.QueryNodesResponse{Nodes: all, Pagination: page}, err
 }
@@ -130,7 +127,8 @@ func (s queryServer) Commits(ctx context.Context,
 		return nil, err
 	}
 	prefix := collections.QuadSuperPrefix[uint64, string, string, uint32](epoch, req.Participant)
-	all, page, err := paging.List(ctx, s.commits, req.Pagination, same[commitKey, streamv1.Commit],
+	all, page, err := paging.List(ctx, s.commits, req.Pagination,
+		paging.Same[commitKey, streamv1.Commit],
 		func(o *query.CollectionsPaginateOptions[commitKey]) { o.Prefix = &prefix })
 	return &streamv1.QueryCommitsResponse{Commits: all, Pagination: page}, err
 }
